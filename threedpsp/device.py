@@ -1,0 +1,49 @@
+"""Which device runs, and how randomness is seeded: decided here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from .errors import InputError
+
+
+def default_device() -> torch.device:
+    """CUDA if there, else MPS, else CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """A `torch.device` for what the user asked for; None or "auto" means `default_device()`.
+
+    Raises:
+        InputError: the device's name is unknown, or this machine does not have it.
+    """
+    if device is None or device == "auto":
+        return default_device()
+    try:
+        resolved = torch.device(device)
+        torch.empty(1, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"Device '{device}' cannot be used here ({str(error).splitlines()[0]}). "
+            f"Use --device {default_device()} or leave it out."
+        ) from error
+    return resolved
+
+
+def random_generator(seed: int) -> torch.Generator:
+    """A CPU random generator; drawing on the CPU makes a seed mean the same on every device."""
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def available_threads() -> int:
+    """CPU threads this process may use (respects affinity where the system tells)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

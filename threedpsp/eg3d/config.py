@@ -1,0 +1,157 @@
+"""The choices that make a generator; one implementation serves every size."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..errors import InputError
+
+PlaneAxes = Literal["xy_xz_zx", "xy_xz_zy"]
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How rays are sampled and composited."""
+
+    ray_start: float | Literal["auto"] = 2.25
+    """Nearest depth along the ray, world units; "auto" intersects the ray with the box."""
+    ray_end: float | Literal["auto"] = 3.3
+    """Farthest depth along the ray, world units."""
+    depth_resolution: int = 48
+    """Coarse samples per ray."""
+    depth_resolution_importance: int = 48
+    """Fine samples per ray, drawn where the coarse ones found density; 0 = none."""
+    box_warp: float = 1.0
+    """Side of the cube the planes span, world units."""
+    disparity_space_sampling: bool = False
+    """Space the coarse samples evenly in 1/depth."""
+    white_back: bool = False
+    """Put white behind the head."""
+    depth_clamp: Literal["image", "batch"] = "image"
+    """Clamp depth to the sampled range of each image, or of the whole batch as EG3D does."""
+
+    def __post_init__(self) -> None:
+        if (self.ray_start == "auto") != (self.ray_end == "auto"):
+            raise InputError("ray_start and ray_end: both numbers, or both 'auto'.")
+        if self.depth_resolution < 2:
+            raise InputError(f"depth_resolution must be at least 2; got {self.depth_resolution}.")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes of mapping, backbone, decoder, renderer and super-resolution."""
+
+    z_dim: int = 512
+    w_dim: int = 512
+    c_dim: int = 25
+    mapping_layers: int = 2
+    img_resolution: int = 512
+    """Side of the final image in pixels."""
+    channel_base: int = 32768
+    """A backbone layer at resolution r has min(channel_base / r, channel_max) channels."""
+    channel_max: int = 512
+    start_resolution: int = 4
+    """Side of the learned constant the backbone starts from."""
+    plane_resolution: int = 256
+    plane_channels: int = 32
+    plane_axes: PlaneAxes = "xy_xz_zx"
+    decoder_hidden: int = 64
+    neural_rendering_resolution: int = 128
+    """Side of the volume-rendered image."""
+    sr_resolution: int = 128
+    """Side that super-resolution takes; other sides are resized to it."""
+    sr_up: tuple[bool, bool] = (True, True)
+    """Whether each of its two blocks doubles the side."""
+    sr_channels: tuple[int, int] = (256, 128)
+    sr_antialias: bool = True
+    sr_conv_clamp: float | None = 256.0
+    """Activations of super-resolution are clamped to +- this."""
+    sr_noise: bool = False
+    """Per-pixel noise in super-resolution (published models: none)."""
+    c_scale: float = 1.0
+    c_gen_conditioning_zero: bool = False
+    camera_radius: float = 2.7
+    camera_pivot: tuple[float, float, float] = (0.0, 0.0, 0.2)
+    background: Literal["none", "screen"] = "none"
+    """"screen": the backbone also makes a background that stays put while the head turns."""
+    rendering: RenderConfig = RenderConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("start_resolution", "plane_resolution", "img_resolution"):
+            value = getattr(self, name)
+            if value < 4 or value & (value - 1):
+                raise InputError(f"{name} must be a power of two, at least 4; got {value}.")
+        made = self.sr_resolution * 2 ** sum(self.sr_up)
+        if made != self.img_resolution:
+            raise InputError(
+                f"super-resolution makes {made} pixels from sr_resolution {self.sr_resolution}, "
+                f"but img_resolution is {self.img_resolution}."
+            )
+
+    @property
+    def block_resolutions(self) -> list[int]:
+        """Sides of the backbone's blocks, smallest first."""
+        first, last = int(math.log2(self.start_resolution)), int(math.log2(self.plane_resolution))
+        return [2**i for i in range(first, last + 1)]
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of ws: two convolutions a block (one in the first), and the last block's torgb."""
+        return 2 * len(self.block_resolutions)
+
+    @property
+    def backbone_channels(self) -> int:
+        """Channels the backbone returns: three planes, and the background if there is one."""
+        return self.plane_channels * (4 if self.background == "screen" else 3)
+
+    def channels(self, resolution: int) -> int:
+        """Channels of the backbone's layers at a resolution."""
+        return min(self.channel_base // resolution, self.channel_max)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON-able values."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> GeneratorConfig:
+        """From `to_dict()` after JSON.
+
+        Raises:
+            InputError: an unknown name, or values that do not fit together.
+        """
+        known = {f.name for f in dataclasses.fields(GeneratorConfig)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(f"Unknown generator setting(s): {', '.join(unknown)}.")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        values["rendering"] = RenderConfig(**values.get("rendering", {}))
+        return GeneratorConfig(**values)
+
+    @staticmethod
+    def ffhq512_128() -> GeneratorConfig:
+        """The published ffhq512-128 and ffhqrebalanced512-128."""
+        return GeneratorConfig()
+
+    @staticmethod
+    def tiny() -> GeneratorConfig:
+        """The embedded model: the same network, small enough for a laptop's CPU."""
+        return GeneratorConfig(
+            z_dim=128,
+            w_dim=256,
+            img_resolution=128,
+            channel_base=4096,
+            channel_max=160,
+            start_resolution=16,
+            plane_resolution=128,
+            plane_channels=16,
+            plane_axes="xy_xz_zy",
+            decoder_hidden=32,
+            neural_rendering_resolution=64,
+            sr_resolution=64,
+            sr_up=(False, True),
+            sr_channels=(32, 32),
+            background="screen",
+            rendering=RenderConfig(depth_resolution=20, depth_resolution_importance=20, box_warp=0.9),
+        )
