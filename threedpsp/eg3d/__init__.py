@@ -1,0 +1,1 @@
+"""EG3D's generator, one implementation for every size."""

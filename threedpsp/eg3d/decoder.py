@@ -1,0 +1,24 @@
+"""The small MLP from a plane feature to density and colour features (EG3D's OSGDecoder)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..kernels import PlaneMLP
+from .config import GeneratorConfig
+from .layers import FullyConnected
+
+
+class Decoder(nn.Module):
+    """plane_channels -> hidden, softplus -> 1 raw sigma + plane_channels colours (sigmoid * 1.002 - .001)."""
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__()
+        c, hidden = config.plane_channels, config.decoder_hidden
+        self.net = nn.Sequential(FullyConnected(c, hidden), nn.Softplus(), FullyConnected(hidden, 1 + c))
+
+    def mlp(self) -> PlaneMLP:
+        """The effective weights, as the ray kernels take them."""
+        first, last = self.net[0], self.net[2]
+        assert isinstance(first, FullyConnected) and isinstance(last, FullyConnected)
+        return PlaneMLP(*first.effective(), *last.effective())
