@@ -1,0 +1,18 @@
+"""Numeric operations of EG3D: one contract each, in plain torch and compiled."""
+
+from ._backend import Implementation, KernelUnavailableError, available_implementations
+from .query_points import query_points
+from .render_rays import render_rays
+from .sample_planes import sample_planes
+from .types import PlaneMLP, RayOutputs
+
+__all__ = [
+    "Implementation",
+    "KernelUnavailableError",
+    "PlaneMLP",
+    "RayOutputs",
+    "available_implementations",
+    "query_points",
+    "render_rays",
+    "sample_planes",
+]

@@ -1,0 +1,17 @@
+"""Which two coordinates index each plane."""
+
+from __future__ import annotations
+
+
+def parse_plane_axes(plane_axes: str) -> list[tuple[int, int]]:
+    """Coordinate along the width and along the height of each plane: "xy_xz_zx" -> [(0, 1), (0, 2), (2, 0)].
+
+    Raises:
+        ValueError: not three different-letter pairs of x, y, z joined by underscores.
+    """
+    pairs = plane_axes.split("_")
+    if len(pairs) != 3 or any(len(p) != 2 or p[0] == p[1] or set(p) - set("xyz") for p in pairs):
+        raise ValueError(
+            f"plane_axes must be three pairs of different letters out of x, y, z, like 'xy_xz_zx'; got '{plane_axes}'."
+        )
+    return [("xyz".index(along_width), "xyz".index(along_height)) for along_width, along_height in pairs]

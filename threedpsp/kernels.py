@@ -1,0 +1,40 @@
+"""The bridge to `eg3d_kernels`, and the only importer of it: a sibling inside the ComfyUI pack, else installed by pip."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eg3d_kernels import (
+        Implementation,
+        KernelUnavailableError,
+        PlaneMLP,
+        RayOutputs,
+        available_implementations,
+        query_points,
+        render_rays,
+        sample_planes,
+    )
+else:
+    _inside_pack = "." in __package__
+    _kernels = importlib.import_module("..eg3d_kernels" if _inside_pack else "eg3d_kernels", __package__)
+    Implementation = _kernels.Implementation
+    KernelUnavailableError = _kernels.KernelUnavailableError
+    PlaneMLP = _kernels.PlaneMLP
+    RayOutputs = _kernels.RayOutputs
+    available_implementations = _kernels.available_implementations
+    query_points = _kernels.query_points
+    render_rays = _kernels.render_rays
+    sample_planes = _kernels.sample_planes
+
+__all__ = [
+    "Implementation",
+    "KernelUnavailableError",
+    "PlaneMLP",
+    "RayOutputs",
+    "available_implementations",
+    "query_points",
+    "render_rays",
+    "sample_planes",
+]
