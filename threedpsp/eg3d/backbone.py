@@ -15,15 +15,16 @@ from .mapping import Mapping
 class SynthesisBlock(nn.Module):
     """One resolution: conv0 (x2 up; absent in the first block), conv1, and torgb added to the upsampled skip."""
 
-    def __init__(self, n_in: int, n_out: int, w_dim: int, resolution: int, rgb_channels: int):
+    def __init__(self, n_in: int, n_out: int, resolution: int, config: GeneratorConfig):
         super().__init__()
+        w_dim, noise = config.w_dim, config.backbone_noise
         self.first = n_in == 0
         if self.first:
             self.const = nn.Parameter(torch.randn(n_out, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(n_in, n_out, w_dim, resolution, up=True)
-        self.conv1 = SynthesisLayer(n_out, n_out, w_dim, resolution)
-        self.torgb = ToRGB(n_out, rgb_channels, w_dim)
+            self.conv0 = SynthesisLayer(n_in, n_out, w_dim, resolution, up=True, noise=noise)
+        self.conv1 = SynthesisLayer(n_out, n_out, w_dim, resolution, noise=noise)
+        self.torgb = ToRGB(n_out, config.backbone_channels, w_dim)
 
     def forward(
         self,
@@ -53,7 +54,7 @@ class Synthesis(nn.Module):
         n_in = 0
         for r in self.resolutions:
             n_out = config.channels(r)
-            setattr(self, f"b{r}", SynthesisBlock(n_in, n_out, config.w_dim, r, config.backbone_channels))
+            setattr(self, f"b{r}", SynthesisBlock(n_in, n_out, r, config))
             n_in = n_out
 
     def forward(

@@ -58,6 +58,8 @@ class GeneratorConfig:
     plane_resolution: int = 256
     plane_channels: int = 32
     plane_axes: PlaneAxes = "xy_xz_zx"
+    backbone_noise: bool = True
+    """Per-pixel noise in the backbone."""
     decoder_hidden: int = 64
     neural_rendering_resolution: int = 128
     """Side of the volume-rendered image."""
@@ -138,11 +140,11 @@ class GeneratorConfig:
     def tiny() -> GeneratorConfig:
         """The embedded model: the same network, small enough for a laptop's CPU."""
         return GeneratorConfig(
-            z_dim=128,
-            w_dim=256,
+            z_dim=256,
+            w_dim=512,
             img_resolution=128,
             channel_base=4096,
-            channel_max=160,
+            channel_max=256,
             start_resolution=16,
             plane_resolution=128,
             plane_channels=16,
@@ -152,6 +154,7 @@ class GeneratorConfig:
             sr_resolution=64,
             sr_up=(False, True),
             sr_channels=(32, 32),
+            backbone_noise=False,
             background="screen",
             rendering=RenderConfig(depth_resolution=20, depth_resolution_importance=20, box_warp=0.9),
         )

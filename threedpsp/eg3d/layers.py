@@ -39,24 +39,20 @@ class FullyConnected(nn.Module):
         return F.leaky_relu(y, LRELU_SLOPE) * LRELU_GAIN if self.lrelu else y
 
 
-def upsample2(x: Tensor) -> Tensor:
-    """[N,C,H,W] -> [N,C,2H,2W]: zero insertion and the filter 4 outer([1,3,3,1])/64, zeros beyond the edge.
+def resample_kernel(x: Tensor) -> Tensor:
+    """The filter 4 outer([1,3,3,1])/64 as a depthwise kernel [C,1,4,4] for x [N,C,H,W]."""
+    taps = x.new_tensor([1.0, 3.0, 3.0, 1.0])
+    return (torch.outer(taps, taps) / 16).expand(x.shape[1], 1, 4, 4)
 
-    That filter is bilinear interpolation everywhere but at the edge, where padding makes it so.
-    """
-    y = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear", align_corners=False)
-    return y[:, :, 2:-2, 2:-2]
+
+def upsample2(x: Tensor) -> Tensor:
+    """[N,C,H,W] -> [N,C,2H,2W]: zero insertion, pad (2,1), filter."""
+    return F.conv_transpose2d(x, resample_kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def blur_transposed(x: Tensor) -> Tensor:
-    """[N,C,2H+1,2W+1] (of a transposed convolution) -> [N,C,2H,2W]: pad by 1, filter 4 outer([1,3,3,1])/64.
-
-    [1,3,3,1] is [1,1] three times, so the filter is three 2x2 means.
-    """
-    x = F.pad(x, (1, 1, 1, 1))
-    for _ in range(3):
-        x = F.avg_pool2d(x, 2, stride=1)
-    return x * 4
+    """[N,C,2H+1,2W+1] (of a transposed convolution) -> [N,C,2H,2W]: pad by 1, filter."""
+    return F.conv2d(x, resample_kernel(x), padding=1, groups=x.shape[1])
 
 
 class ModulatedConv(nn.Module):
@@ -80,17 +76,27 @@ class SynthesisLayer(ModulatedConv):
     noise_const: Tensor
 
     def __init__(
-        self, n_in: int, n_out: int, w_dim: int, resolution: int, *, up: bool = False, conv_clamp: float | None = None
+        self,
+        n_in: int,
+        n_out: int,
+        w_dim: int,
+        resolution: int,
+        *,
+        up: bool = False,
+        conv_clamp: float | None = None,
+        noise: bool = True,
     ):
         super().__init__(n_in, n_out, w_dim, 3, conv_clamp)
         self.up = up
         self.resolution = resolution
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.has_noise = noise
+        if noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
 
     def noise(self, x: Tensor, mode: NoiseMode, generator: torch.Generator | None) -> Tensor | None:
         """[1 or N,1,H,W], or None."""
-        if mode == "none":
+        if mode == "none" or not self.has_noise:
             return None
         if mode == "const":
             return (self.noise_const * self.noise_strength)[None, None]
@@ -100,7 +106,10 @@ class SynthesisLayer(ModulatedConv):
     def forward(
         self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
     ) -> Tensor:
-        """x [N,in,H,W], w [N,w_dim] -> [N,out,H',W']."""
+        """x [N,in,H,W], w [N,w_dim] -> [N,out,H',W'].
+
+        LeakyReLU commutes with a positive gain, so sqrt(2) is applied to what goes in.
+        """
         styles = self.affine(w)
         weight = self.weight.to(memory_format=torch.channels_last)
         x = x * styles[:, :, None, None]
@@ -108,12 +117,12 @@ class SynthesisLayer(ModulatedConv):
             x = blur_transposed(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, weight, padding=1)
-        demodulation = (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
-        x = x * demodulation[:, :, None, None] + self.bias[None, :, None, None]
+        demodulation = (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt() * LRELU_GAIN
+        x = torch.addcmul(self.bias[:, None, None] * LRELU_GAIN, x, demodulation[:, :, None, None])
         noise = self.noise(x, noise_mode, generator)
         if noise is not None:
-            x = x + noise
-        return self.clamped(F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN)
+            x = x + noise * LRELU_GAIN
+        return self.clamped(F.leaky_relu(x, LRELU_SLOPE))
 
 
 class ToRGB(ModulatedConv):
