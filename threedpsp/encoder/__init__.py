@@ -1,0 +1,1 @@
+"""Encoders, the inversion loop, and the refinement after it."""
