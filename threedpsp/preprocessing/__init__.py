@@ -1,0 +1,28 @@
+"""Photos in, aligned crops with cameras out."""
+
+from __future__ import annotations
+
+from .align import Border, apply_affine, crop_face, five_points
+from .landmarks import Face, FaceDetector, close_shared_detector, detect_faces
+from .photo import Photo, PhotoSource, load_photo
+from .pose import PoseConvention, camera_from_deep3d, estimate_camera
+from .prepare import FaceChoice, prepare_photo
+
+__all__ = [
+    "Border",
+    "Face",
+    "FaceChoice",
+    "FaceDetector",
+    "Photo",
+    "PhotoSource",
+    "PoseConvention",
+    "apply_affine",
+    "camera_from_deep3d",
+    "close_shared_detector",
+    "crop_face",
+    "detect_faces",
+    "estimate_camera",
+    "five_points",
+    "load_photo",
+    "prepare_photo",
+]
