@@ -1,6 +1,7 @@
 """Numeric operations of EG3D: one contract each, in plain torch and compiled."""
 
-from ._backend import Implementation, KernelUnavailableError, available_implementations
+from ._backend import Implementation, available_implementations
+from .errors import KernelUnavailableError
 from .query_points import query_points
 from .render_rays import render_rays
 from .sample_planes import sample_planes

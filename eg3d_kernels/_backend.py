@@ -1,25 +1,105 @@
-"""Which implementation of an op runs."""
+"""Loads the compiled library when first needed, and decides which implementation of an op runs."""
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import threading
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
+
+from .build import build
+from .errors import KernelUnavailableError
 
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_loaded: ctypes.CDLL | KernelUnavailableError | None = None
+_warned = False
 
-class KernelUnavailableError(RuntimeError):
-    """A named implementation cannot run here or on these inputs; the message says why and what to do."""
+
+def library() -> ctypes.CDLL:
+    """The compiled library; tried once, after that a failure is remembered.
+
+    Raises:
+        KernelUnavailableError: it cannot be built or loaded.
+    """
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            try:
+                _loaded = ctypes.CDLL(str(build()))
+            except OSError as error:
+                _loaded = KernelUnavailableError(f"the compiled kernels cannot be loaded ({error}).")
+            except KernelUnavailableError as error:
+                _loaded = error
+    if isinstance(_loaded, KernelUnavailableError):
+        raise KernelUnavailableError(str(_loaded))
+    return _loaded
+
+
+def call(function: str, *arguments: Tensor | int | float | Sequence[int]) -> None:
+    """Call a function of the library; tensors go as pointers and must be contiguous.
+
+    The number of threads, that of torch, is added as the last argument.
+    """
+    getattr(library(), function)(*map(_as_c, arguments), ctypes.c_int64(torch.get_num_threads()))
+
+
+def _as_c(value: Tensor | int | float | Sequence[int]) -> object:
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, int):
+        return ctypes.c_int64(value)
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    return (ctypes.c_int32 * len(value))(*value)
 
 
 def available_implementations(op: str) -> tuple[str, ...]:
-    """Implementations of an op that can run on this machine, slowest first."""
-    return ("reference",)
+    """Implementations of an op that can run on this machine, slowest first; may compile."""
+    if op not in ("sample_planes", "query_points", "render_rays"):
+        raise ValueError(f"There is no op '{op}'; there are sample_planes, query_points and render_rays.")
+    try:
+        library()
+    except KernelUnavailableError:
+        return ("reference",)
+    return ("reference", "cpu")
 
 
-def choose(op: str, implementation: Implementation, tensors: tuple[Tensor, ...]) -> str:
-    """The implementation to run on these tensors."""
-    if implementation in ("auto", "reference"):
+def choose(op: str, implementation: Implementation, tensors: Sequence[Tensor]) -> Literal["reference", "cpu"]:
+    """The implementation to run on these tensors.
+
+    Raises:
+        KernelUnavailableError: the named implementation cannot run here or on these tensors.
+    """
+    if implementation == "reference":
         return "reference"
-    raise KernelUnavailableError(f"{op} has no implementation '{implementation}'; use 'auto' or 'reference'.")
+    if implementation not in ("auto", "cpu"):
+        raise KernelUnavailableError(f"{op} has no implementation '{implementation}'; use auto, reference or cpu.")
+    unsuited = next((t for t in tensors if t.device.type != "cpu" or t.dtype != torch.float32), None)
+    if unsuited is None:
+        try:
+            library()
+            return "cpu"
+        except KernelUnavailableError as error:
+            if implementation == "cpu":
+                raise KernelUnavailableError(f"{op}: implementation 'cpu' cannot run: {error}") from error
+            _warn_once(error)
+    elif implementation == "cpu":
+        raise KernelUnavailableError(
+            f"{op}: implementation 'cpu' takes float32 tensors on the CPU; got {unsuited.dtype} on {unsuited.device}. "
+            "Convert them, or use implementation='auto'."
+        )
+    return "reference"
+
+
+def _warn_once(error: KernelUnavailableError) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        _log.warning("Rendering with plain torch, several times slower: %s", str(error).splitlines()[0])

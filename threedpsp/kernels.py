@@ -1,4 +1,4 @@
-"""The bridge to `eg3d_kernels`, and the only importer of it: a sibling inside the ComfyUI pack, else installed by pip."""
+"""The only importer of `eg3d_kernels`: a sibling inside the ComfyUI pack, else installed by pip."""
 
 from __future__ import annotations
 

@@ -42,9 +42,7 @@ def render_rays(
     return composite(depths, raw_sigma, rgb, white_back)
 
 
-def compositing_weights(
-    depths: Float[Tensor, "n m s"], raw_sigma: Float[Tensor, "n m s"]
-) -> Float[Tensor, "n m s-1"]:
+def compositing_weights(depths: Float[Tensor, "n m s"], raw_sigma: Float[Tensor, "n m s"]) -> Float[Tensor, "n m s-1"]:
     """Share of the ray's light that each interval between neighbouring samples contributes."""
     deltas = depths.diff(dim=-1)
     density = softplus((raw_sigma[..., :-1] + raw_sigma[..., 1:]) / 2 - 1)
@@ -57,7 +55,7 @@ def compositing_weights(
 def importance_depths(
     depths: Float[Tensor, "n m s"], weights: Float[Tensor, "n m s-1"], u: Float[Tensor, "n m fine"]
 ) -> Float[Tensor, "n m fine"]:
-    """Depths at the quantiles `u` of the blurred weights: inverse transform over the middles of the coarse intervals."""
+    """Depths at the quantiles `u` of the blurred weights, linear between the middles of the coarse intervals."""
     blurred = avg_pool1d(max_pool1d(weights, 2, stride=1, padding=1), 2, stride=1) + 0.01  # [n, m, s-1]
     pdf = blurred[..., 1:-1] + 1e-5
     pdf = pdf / pdf.sum(dim=-1, keepdim=True)  # [n, m, s-3]

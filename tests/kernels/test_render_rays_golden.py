@@ -41,7 +41,7 @@ def test_matches_published_renderer(case: str, implementation: str) -> None:
     (out.features * torch.linspace(-1, 1, 32)).sum().add(depth.sum()).backward()
     assert relative_error(out.features, golden["features"]) < FORWARD
     assert relative_error(depth, golden["depth"][..., 0]) < FORWARD
-    # Opacity is at most 1 and made by 1 - exp(..), which rounds to multiples of 6e-8 however small it is: absolute error.
+    # Absolute: opacity, at most 1, is made by 1 - exp(..), which rounds to multiples of 6e-8 however small it is.
     assert (out.opacity - golden["weights_sum"][..., 0]).abs().max() < FORWARD
     assert planes.grad is not None
     assert relative_error(planes.grad, golden["grad_planes"]) < GRADIENT

@@ -1,0 +1,177 @@
+"""Compiles csrc/ with ninja into the user's cache, once per source, compiler and processor."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .errors import KernelUnavailableError
+
+CSRC = Path(__file__).resolve().parent / "csrc"
+LIBRARY = {"win32": "eg3d_kernels.dll", "darwin": "eg3d_kernels.dylib"}.get(sys.platform, "eg3d_kernels.so")
+GET_COMPILER = {
+    "win32": "install clang: winget install LLVM.LLVM Microsoft.VisualStudio.2022.BuildTools",
+    "darwin": "run: xcode-select --install",
+}.get(sys.platform, "run: sudo apt install g++ (Fedora: sudo dnf install gcc-c++)")
+
+_log = logging.getLogger(__name__)
+
+
+def build() -> Path:
+    """Path of the compiled library, compiling it unless the cache has it.
+
+    Several processes may build at once: each compiles in a folder of its own and moves the result into place.
+
+    Raises:
+        KernelUnavailableError: no compiler, no ninja, compilation failed, or the cache cannot be written. The first
+            line of the message says what to do; the rest is the compiler's output.
+    """
+    compiler, compile_flags, link_flags = toolchain()
+    made = cache_dir() / _key(compiler, compile_flags, link_flags) / LIBRARY
+    if made.is_file():
+        return made
+    ninja = find_ninja()
+    _log.info("Compiling the CPU kernels into %s (once, some seconds).", made.parent)
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+            Path(folder, "build.ninja").write_text(_ninja_file(compiler, compile_flags, link_flags), encoding="utf-8")
+            ran = subprocess.run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
+            if ran.returncode:
+                raise KernelUnavailableError(f"{compiler} could not compile the kernels.\n{ran.stdout}{ran.stderr}")
+            _move(Path(folder, LIBRARY), made)
+    except OSError as error:
+        raise KernelUnavailableError(
+            f"the compiled kernels cannot be stored ({error}); set THREEDPSP_KERNEL_CACHE to a writable folder."
+        ) from error
+    return made
+
+
+def cache_dir() -> Path:
+    """Where compiled kernels are kept: THREEDPSP_KERNEL_CACHE, else the system's folder for caches."""
+    if chosen := os.environ.get("THREEDPSP_KERNEL_CACHE"):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "threedpsp" / "kernels"
+
+
+def toolchain() -> tuple[str, list[str], list[str]]:
+    """The C++ compiler, its flags, and those of linking.
+
+    Raises:
+        KernelUnavailableError: there is no compiler.
+    """
+    asked = os.environ.get("CXX")
+    candidates = [asked] if asked else ["clang++", "g++"] if sys.platform == "win32" else ["g++", "c++", "clang++"]
+    compiler = next((path for name in candidates if (path := shutil.which(name))), None)
+    if compiler is None:
+        where = f"CXX={asked} does not exist" if asked else f"none of {', '.join(candidates)} is on PATH"
+        raise KernelUnavailableError(f"no C++ compiler ({where}); {GET_COMPILER}.")
+    native = "-march=native" if platform.machine().lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"
+    # No NaN traps and no errno, so that loops vectorise; NaN and infinity themselves keep their meaning.
+    flags = ["-std=c++17", "-O3", native, "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default"]
+    openmp, link_flags = _openmp("clang" in _version(compiler).lower())
+    return compiler, flags + openmp, ["-shared", *link_flags]
+
+
+def find_ninja() -> str:
+    """The ninja program: pip's package or one on PATH.
+
+    Raises:
+        KernelUnavailableError: neither is there.
+    """
+    if importlib.util.find_spec("ninja"):
+        import ninja
+
+        if program := shutil.which("ninja", path=ninja.BIN_DIR):
+            return program
+    if program := shutil.which("ninja"):
+        return program
+    raise KernelUnavailableError("ninja is missing; run: pip install ninja.")
+
+
+def _openmp(is_clang: bool) -> tuple[list[str], list[str]]:
+    """Flags that use the threads of the OpenMP library torch has loaded: a second one would fight it for the cores."""
+    torch_lib = Path(torch.__file__).parent / "lib"
+    if sys.platform == "darwin":
+        libomp = torch_lib / "libomp.dylib"
+        return (["-Xpreprocessor", "-fopenmp"], [str(libomp)]) if libomp.is_file() else (["-fopenmp-simd"], [])
+    if sys.platform == "win32":
+        return ["-fopenmp-simd"], []
+    if not is_clang and (found := sorted(torch_lib.glob("libgomp*.so*"))):
+        return ["-fopenmp"], [str(found[0])]
+    return ["-fopenmp"], ["-fopenmp"]
+
+
+def _ninja_file(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
+    sources = sorted(CSRC.glob("*_cpu.cpp"))
+    lines = [
+        f"rule compile\n  command = {_quote([compiler, *compile_flags])} -c $in -o $out",
+        f"rule link\n  command = {_quote([compiler])} $in -o $out {_quote(link_flags)}",
+        *(f"build {source.stem}.o: compile {_escape(source)}" for source in sources),
+        f"build {LIBRARY}: link {' '.join(source.stem + '.o' for source in sources)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quote(words: list[str]) -> str:
+    """As the shell that ninja calls reads it."""
+    import shlex
+
+    joined = subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    return joined.replace("$", "$$")
+
+
+def _escape(path: Path) -> str:
+    """As ninja reads a path."""
+    return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+
+
+def _key(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
+    """Hash of all that the compiled library depends on."""
+    digest = hashlib.sha256()
+    for source in sorted(CSRC.iterdir()):
+        digest.update(source.read_bytes())
+    for text in (compiler, _version(compiler), _processor(), *compile_flags, *link_flags):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+def _version(compiler: str) -> str:
+    ran = subprocess.run([compiler, "--version"], capture_output=True, text=True, errors="replace")
+    return ran.stdout
+
+
+def _processor() -> str:
+    """Names the instruction set that -march=native means: a home folder may be shared by unlike machines."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return f"{platform.machine()} {platform.processor()}"
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    names = ("model name", "flags", "Features", "CPU part")
+    return platform.machine() + "".join(dict.fromkeys(line for line in lines if line.startswith(names)))
+
+
+def _move(built: Path, place: Path) -> None:
+    """Atomically; where another process was faster and the system won't replace a file in use, keep theirs."""
+    try:
+        os.replace(built, place)
+    except OSError:
+        if not place.is_file():
+            raise

@@ -1,0 +1,19 @@
+"""Registers compiled functions as torch operators."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.library import CustomOpDef
+
+# The package may be imported twice in a process, by pip's name and inside the ComfyUI pack: each has operators of its own.
+NAMESPACE = re.sub(r"\W", "_", __package__)
+
+
+def operator(schema: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
+    """Decorator: make a function the CPU implementation of `name(arguments) -> results`."""
+    name, _, signature = schema.partition("(")
+    return torch.library.custom_op(
+        f"{NAMESPACE}::{name}", mutates_args=(), device_types="cpu", schema="(" + signature
+    )
