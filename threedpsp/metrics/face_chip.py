@@ -76,9 +76,7 @@ def identity_chip(
     if not bool(((scale > 1e-3) & scale.isfinite()).all()):
         raise InputError("The eye and nose points of a face coincide or are not numbers: no chip can be cut.")
     samples = scale.ceil().clamp(1, MOST_SAMPLES).int().tolist()
-    chips = [
-        _warp(images[i : i + 1], matrix[i], shift[i], size, count) for i, count in enumerate(samples)
-    ]
+    chips = [_warp(images[i : i + 1], matrix[i], shift[i], size, count) for i, count in enumerate(samples)]
     return (torch.cat(chips) + 1) * 127.5 if chips else images.new_zeros(0, 3, size, size)
 
 

@@ -36,7 +36,7 @@ BLOCKS = (
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; halving blocks average-pool the shortcut and fill new channels with zeros."""
+    """Two 3x3 convolutions and a shortcut; halving blocks average-pool the shortcut and add channels of zeros."""
 
     def __init__(self, before: int, channels: int, halves: bool) -> None:
         """`before` channels in, `channels` out."""
@@ -57,6 +57,9 @@ class ResidualBlock(nn.Module):
 
 class DlibIdentity(nn.Module):
     """Face chips [N,3,150,150] in [0,255] -> embeddings [N,128]. Frozen, differentiable in the chips."""
+
+    output: Tensor
+    mean: Tensor
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the weights; the affine layer after each convolution is folded into it.
@@ -122,8 +125,8 @@ class DlibIdentity(nn.Module):
     ) -> Float[Tensor, " n"]:
         """See `identity_distance`."""
         if landmarks_b is None:
-            sides = landmarks_a.new_tensor([b_images.shape[3] / a_images.shape[3], b_images.shape[2] / a_images.shape[2]])
-            landmarks_b = landmarks_a * sides
+            (height_a, width_a), (height_b, width_b) = a_images.shape[2:], b_images.shape[2:]
+            landmarks_b = landmarks_a * landmarks_a.new_tensor([width_b / width_a, height_b / height_a])
         difference = self.embed(a_images, landmarks_a) - self.embed(b_images, landmarks_b)
         return embedding_distance(difference)
 

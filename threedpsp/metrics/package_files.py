@@ -25,8 +25,7 @@ def package_file(distribution: str, name: str, *, purpose: str, install: str) ->
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError as error:
         raise MissingDependencyError(
-            f"{purpose} needs the file {name} from the package {distribution}, which is not installed. "
-            f"Run: {command}"
+            f"{purpose} needs the file {name} from the package {distribution}, which is not installed. Run: {command}"
         ) from error
     for file in files:
         path = Path(str(file.locate()))

@@ -36,6 +36,9 @@ class PerceptualDistance(nn.Module):
     `target = metric.features(y)`, then `metric.distance(metric.features(x), target)` in the loop.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, trunk: Trunk, heads: list[Tensor]) -> None:
         """A trunk with its weights, and for each of its maps the non-negative channel weights [C_i]."""
         super().__init__()

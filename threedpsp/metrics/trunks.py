@@ -34,6 +34,42 @@ class BlurPool(nn.Module):
         return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=channels)
 
 
+class BlurredConv(nn.Conv2d):
+    """A stride-1 convolution followed by `BlurPool`, in one step of about a third of the cost.
+
+    Both are linear, so inside the map they are one convolution with stride 2, whose kernel is the convolution of both.
+    At the border the reflected rows repeat inner ones: the first output row equals the second; the last equals the one
+    before where the convolution's output is odd, and else averages its last two rows.
+    """
+
+    INNER = (0.25, 0.5, 0.25)
+    LAST = (0.5, 0.5)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
+        """What `BlurPool` makes of the convolution."""
+        vertical, horizontal = self.padding
+        x = F.pad(x, (horizontal, horizontal, vertical, vertical))
+        inner = self._rows(x, self.INNER)
+        last = inner[:, :, -1:]
+        if (x.shape[2] - self.kernel_size[0] + 1) % 2 == 0:
+            last = self._rows(x[:, :, -self.kernel_size[0] - 1 :], self.LAST)
+        return torch.cat([inner[:, :, :1], inner, last], 2)
+
+    def _rows(self, x: Tensor, down: tuple[float, ...]) -> Tensor:
+        """Rows filtered by `down`, with their first and last columns."""
+        inner = self._filtered(x, down, self.INNER)
+        last = inner[..., -1:]
+        if (x.shape[3] - self.kernel_size[1] + 1) % 2 == 0:
+            last = self._filtered(x[..., -self.kernel_size[1] - 1 :], down, self.LAST)
+        return torch.cat([inner[..., :1], inner, last], 3)
+
+    def _filtered(self, x: Tensor, down: tuple[float, ...], across: tuple[float, ...]) -> Tensor:
+        blur = x.new_tensor(down)[:, None] * x.new_tensor(across)
+        kernel = F.conv_transpose2d(self.weight.flatten(0, 1)[:, None], blur[None, None])[:, 0]
+        kernel = kernel.unflatten(0, self.weight.shape[:2]).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, kernel, self.bias, stride=2)
+
+
 class Trunk(nn.Module):
     """Five stages, one after another; the output of each is a feature map."""
 
@@ -42,10 +78,12 @@ class Trunk(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels
+        self.to(memory_format=torch.channels_last)  # pooling with stride 1 is ten times faster so
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Feature maps [N,C_i,H_i,W_i] after each stage's last ReLU."""
         maps = []
+        x = x.contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
@@ -81,7 +119,7 @@ def alexnet(*, shift_tolerant: bool) -> Trunk:
     """AlexNet's five convolutions with 64, 192, 384, 256, 256 channels."""
     c1, c2, c3, c4, c5 = ALEX_CHANNELS
     if shift_tolerant:
-        first: list[nn.Module] = [nn.Conv2d(3, c1, 11, padding=2), BlurPool(), nn.ReLU()]
+        first: list[nn.Module] = [BlurredConv(3, c1, 11, padding=2), nn.ReLU()]
         pool: list[nn.Module] = [nn.MaxPool2d(3, stride=1), BlurPool()]
     else:
         first = [nn.Conv2d(3, c1, 11, stride=4, padding=2), nn.ReLU()]

@@ -1,0 +1,93 @@
+"""ArcFace identity (IR-SE50), the network that pSp and 3DpSp train with; its weights are placed by the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import InputError, MissingDependencyError, WeightsError
+from .irse_blocks import IRSE50_WIDTHS, SEPool, input_layer, irse_body
+
+CROP_ROWS = (70, 446)  # of an EG3D crop at 512 pixels
+CROP_COLUMNS = (64, 440)
+CROP_OF = 512
+INPUT_SIDE = 112
+EMBEDDING = 512
+WEIGHTS_FILE = "model_ir_se50.pth"
+
+
+class ArcFaceIdentity(nn.Module):
+    """EG3D crops [N,3,R,R] in [-1,1] -> unit-length embeddings [N,512]. Frozen, differentiable in the images."""
+
+    def __init__(self, *, se_pool: SEPool = "avg") -> None:
+        """Without weights yet; see `load`.
+
+        Args:
+            se_pool: "avg" as the weights were trained; "max" is what the published 3DpSp computes with them.
+        """
+        super().__init__()
+        channels = IRSE50_WIDTHS[-1]
+        self.input_layer = input_layer(3, IRSE50_WIDTHS[0])
+        self.body = irse_body(pool=se_pool)
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Dropout(),
+            nn.Flatten(),
+            nn.Linear(channels * (INPUT_SIDE // 16) ** 2, EMBEDDING),
+            nn.BatchNorm1d(EMBEDDING),
+        )
+        self.requires_grad_(False).eval()
+
+    @staticmethod
+    def load(path: Path) -> ArcFaceIdentity:
+        """The network with the weights of `model_ir_se50.pth`.
+
+        Raises:
+            MissingDependencyError: the file is not there.
+            WeightsError: the file is damaged or holds another network.
+        """
+        if not path.is_file():
+            raise MissingDependencyError(
+                f"The ArcFace identity measure needs {WEIGHTS_FILE}, which is not at {path}. Put the file there "
+                "(pSp's repository links to it), or use the built-in dlib identity."
+            )
+        network = ArcFaceIdentity()
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            _, unexpected = network.load_state_dict(state, strict=False)
+            missing = set(network.state_dict()) - set(state)
+        except (RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
+            raise WeightsError(
+                f"{path} does not hold ArcFace's IR-SE50 ({error}). Fetch {WEIGHTS_FILE} again."
+            ) from error
+        missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+        if missing or unexpected:
+            raise WeightsError(
+                f"{path} does not hold ArcFace's IR-SE50: {len(missing)} tensors missing, {len(unexpected)} unknown "
+                f"(for instance {sorted([*missing, *unexpected])[0]}). Fetch {WEIGHTS_FILE} again."
+            )
+        return network
+
+    def train(self, mode: bool = True) -> ArcFaceIdentity:
+        """Stays in evaluation mode: its normalisation must not adapt."""
+        return super().train(False)
+
+    def forward(self, images: Float[Tensor, "n 3 r r"]) -> Float[Tensor, "n 512"]:
+        """Embeddings of EG3D crops in [-1,1]; other sizes than 512 are resized to it first."""
+        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
+            raise InputError(f"ArcFace reads square face crops [N,3,R,R]; got {list(images.shape)}.")
+        if images.shape[3] != CROP_OF:
+            images = F.interpolate(images, (CROP_OF, CROP_OF), mode="bilinear", align_corners=False, antialias=True)
+        face = images[:, :, slice(*CROP_ROWS), slice(*CROP_COLUMNS)]
+        x = F.adaptive_avg_pool2d(face, INPUT_SIDE)
+        return F.normalize(self.output_layer(self.body(self.input_layer(x))), dim=1)
+
+
+def id_loss(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """1 - cosine between unit-length embeddings: 0 = same direction, 2 = opposite."""
+    return 1 - (a * b).sum(1)
