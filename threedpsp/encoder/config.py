@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..metrics.irse_blocks import IRSE50_DEPTHS, IRSE50_WIDTHS, SEPool
+from ..metrics.irse_blocks import IRSE50_DEPTHS, IRSE50_WIDTHS, Norm, SEPool
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class EncoderConfig:
     """Channels of each stage."""
     se_pool: SEPool = "max"
     """What the squeeze-and-excitation pools with; weights fit only the one they were trained with."""
+    norm: Norm = "batch"
+    """Normalisation in the trunk; "group" trains well with small batches and is not in published models."""
     fpn_width: int = 512
     """Channels of the feature pyramid; if it differs from the last stage's, one more 1x1 convolution joins them."""
     num_ws: int = 14
@@ -90,13 +92,14 @@ class EncoderConfig:
         return EncoderConfig(input_channels=3, se_pool="avg", camera_features=0, head_pointwise=False)
 
     @staticmethod
-    def tiny(num_ws: int = 8, w_dim: int = 256) -> EncoderConfig:
+    def tiny(num_ws: int = 8, w_dim: int = 512) -> EncoderConfig:
         """The embedded encoder: the same network, small enough for a laptop's CPU."""
         return EncoderConfig(
             input_resolution=128,
             depths=(1, 2, 5, 2),
             widths=(16, 48, 112, 208),
             se_pool="avg",
+            norm="group",
             fpn_width=128,
             num_ws=num_ws,
             w_dim=w_dim,

@@ -32,8 +32,8 @@ class Encoder(nn.Module):
         self.generator_fingerprint = ""
         self.register_buffer("latent_avg", torch.zeros(1, config.num_ws, config.w_dim), persistent=False)
         _, width2, width3, width4 = config.widths
-        self.input_layer = input_layer(config.input_channels, config.widths[0])
-        self.body = irse_body(config.depths, config.widths, config.se_pool)
+        self.input_layer = input_layer(config.input_channels, config.widths[0], config.norm)
+        self.body = irse_body(config.depths, config.widths, config.se_pool, config.norm)
         self.styles = nn.ModuleList(self._heads())
         self.latlayer0 = nn.Conv2d(width4, config.fpn_width, 1) if width4 != config.fpn_width else None
         self.latlayer1 = nn.Conv2d(width3, config.fpn_width, 1)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..errors import InputError
 
 SEPool = Literal["avg", "max"]
+Norm = Literal["batch", "group"]
 
 IRSE50_DEPTHS = (3, 4, 14, 3)
 IRSE50_WIDTHS = (64, 128, 256, 512)
@@ -43,6 +44,11 @@ def trunk_blocks(depths: tuple[int, ...] = IRSE50_DEPTHS, widths: tuple[int, ...
     return blocks
 
 
+def norm_layer(channels: int, norm: Norm = "batch") -> nn.Module:
+    """BatchNorm as published, or GroupNorm of 16 channels a group, which does not care how small the batch is."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(max(channels // 16, 1), channels)
+
+
 class SEModule(nn.Module):
     """Scales each channel by a number in (0,1) that a small network makes from the channels' pooled values."""
 
@@ -67,20 +73,20 @@ class BottleneckIRSE(nn.Module):
     The shortcut is every stride-th pixel where the channels stay, else a strided 1x1 convolution with BN.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, pool: SEPool = "avg") -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, pool: SEPool = "avg", norm: Norm = "batch") -> None:
         super().__init__()
         self.stride = stride
         self.shortcut_layer: nn.Module | None = None
         if in_channels != channels:
             self.shortcut_layer = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), norm_layer(channels, norm)
             )
         self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(in_channels),
+            norm_layer(in_channels, norm),
             nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False),
             nn.PReLU(channels),
             nn.Conv2d(channels, channels, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            norm_layer(channels, norm),
             SEModule(channels, 16, pool),
         )
 
@@ -93,10 +99,10 @@ class BottleneckIRSE(nn.Module):
         return shortcut + self.res_layer(x)
 
 
-def input_layer(in_channels: int, channels: int) -> nn.Sequential:
-    """The convolution, BN and PReLU before the first bottleneck."""
+def input_layer(in_channels: int, channels: int, norm: Norm = "batch") -> nn.Sequential:
+    """The convolution, norm and PReLU before the first bottleneck."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels), nn.PReLU(channels)
+        nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False), norm_layer(channels, norm), nn.PReLU(channels)
     )
 
 
@@ -104,8 +110,9 @@ def irse_body(
     depths: tuple[int, ...] = IRSE50_DEPTHS,
     widths: tuple[int, ...] = IRSE50_WIDTHS,
     pool: SEPool = "avg",
+    norm: Norm = "batch",
 ) -> nn.Sequential:
     """The bottlenecks of a trunk as `body.0`, `body.1`, ..."""
     return nn.Sequential(
-        *[BottleneckIRSE(b.in_channels, b.channels, b.stride, pool) for b in trunk_blocks(depths, widths)]
+        *[BottleneckIRSE(b.in_channels, b.channels, b.stride, pool, norm) for b in trunk_blocks(depths, widths)]
     )
