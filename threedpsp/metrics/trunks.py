@@ -45,10 +45,14 @@ class BlurredConv(nn.Conv2d):
     INNER = (0.25, 0.5, 0.25)
     LAST = (0.5, 0.5)
 
+    def __init__(self, before: int, channels: int, side: int, margin: int) -> None:
+        """`before` channels in, `channels` out, a square kernel, zeros of width `margin` around the input."""
+        super().__init__(before, channels, side)
+        self.margin = margin
+
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """What `BlurPool` makes of the convolution."""
-        vertical, horizontal = self.padding
-        x = F.pad(x, (horizontal, horizontal, vertical, vertical))
+        x = F.pad(x, (self.margin,) * 4)
         inner = self._rows(x, self.INNER)
         last = inner[:, :, -1:]
         if (x.shape[2] - self.kernel_size[0] + 1) % 2 == 0:
@@ -78,7 +82,8 @@ class Trunk(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels
-        self.to(memory_format=torch.channels_last)  # pooling with stride 1 is ten times faster so
+        for convolution in self.convolutions():  # pooling with stride 1 is ten times faster with channels last
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Feature maps [N,C_i,H_i,W_i] after each stage's last ReLU."""
@@ -119,7 +124,7 @@ def alexnet(*, shift_tolerant: bool) -> Trunk:
     """AlexNet's five convolutions with 64, 192, 384, 256, 256 channels."""
     c1, c2, c3, c4, c5 = ALEX_CHANNELS
     if shift_tolerant:
-        first: list[nn.Module] = [BlurredConv(3, c1, 11, padding=2), nn.ReLU()]
+        first: list[nn.Module] = [BlurredConv(3, c1, 11, margin=2), nn.ReLU()]
         pool: list[nn.Module] = [nn.MaxPool2d(3, stride=1), BlurPool()]
     else:
         first = [nn.Conv2d(3, c1, 11, stride=4, padding=2), nn.ReLU()]
