@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -96,12 +97,8 @@ def find_ninja() -> str:
     Raises:
         KernelUnavailableError: neither is there.
     """
-    if importlib.util.find_spec("ninja"):
-        import ninja
-
-        if program := shutil.which("ninja", path=ninja.BIN_DIR):
-            return program
-    if program := shutil.which("ninja"):
+    folders = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", f"{os.name}_user"), os.environ.get("PATH")]
+    if program := shutil.which("ninja", path=os.pathsep.join(filter(None, folders))):
         return program
     raise KernelUnavailableError("ninja is missing; run: pip install ninja.")
 
@@ -132,8 +129,6 @@ def _ninja_file(compiler: str, compile_flags: list[str], link_flags: list[str]) 
 
 def _quote(words: list[str]) -> str:
     """As the shell that ninja calls reads it."""
-    import shlex
-
     joined = subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
     return joined.replace("$", "$$")
 

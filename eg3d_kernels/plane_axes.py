@@ -14,4 +14,4 @@ def parse_plane_axes(plane_axes: str) -> list[tuple[int, int]]:
         raise ValueError(
             f"plane_axes must be three pairs of different letters out of x, y, z, like 'xy_xz_zx'; got '{plane_axes}'."
         )
-    return [("xyz".index(along_width), "xyz".index(along_height)) for along_width, along_height in pairs]
+    return [("xyz".index(pair[0]), "xyz".index(pair[1])) for pair in pairs]

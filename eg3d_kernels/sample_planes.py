@@ -18,7 +18,8 @@ def sample_planes(
 ) -> Float[Tensor, "n p c"]:
     """Features of points: the mean of three bilinear look-ups, one in each plane.
 
-    Pixel centres as `grid_sample(align_corners=False)` has them; zeros outside a plane. Differentiable in both tensors; by "cpu" once.
+    Pixel centres as `grid_sample(align_corners=False)` has them; zeros outside a plane. Differentiable in both tensors,
+    "cpu" once only.
 
     Args:
         features: the planes, channels last; any strides (contiguous is fastest).

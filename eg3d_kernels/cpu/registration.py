@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch.library import CustomOpDef
 
-# The package may be imported twice in a process, by pip's name and inside the ComfyUI pack: each has operators of its own.
+# The package may be imported twice in a process, by its own name and inside the ComfyUI pack: each copy has its operators.
 NAMESPACE = re.sub(r"\W", "_", __package__)
 
 
 def operator(schema: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
     """Decorator: make a function the CPU implementation of `name(arguments) -> results`."""
     name, _, signature = schema.partition("(")
-    return torch.library.custom_op(
-        f"{NAMESPACE}::{name}", mutates_args=(), device_types="cpu", schema="(" + signature
-    )
+    return torch.library.custom_op(f"{NAMESPACE}::{name}", mutates_args=(), device_types="cpu", schema="(" + signature)

@@ -67,6 +67,7 @@ EG3D_INLINE void gather(const PlaneLayout& layout, const float* planes, const fl
 #pragma omp simd
   for (int64_t c = 0; c < layout.channels; ++c) {
     float sum = 0;
+#pragma GCC unroll 12
     for (int k = 0; k < 12; ++k) sum += weight[k] * texel[k][c];
     out[c] = sum;
   }
@@ -96,14 +97,22 @@ EG3D_INLINE void gather_slope(const PlaneLayout& layout, const float* planes, co
     const int32_t along_width = layout.axes[2 * plane], along_height = layout.axes[2 * plane + 1];
     float slope_u[4], slope_v[4];
     const Footprint print = footprint(layout, point[along_width], point[along_height], slope_u, slope_v);
-    for (int k = 0; k < 4; ++k) {
-      const float* texel = planes + plane * layout.plane_stride() + print.offset[k];
-      float dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t c = 0; c < layout.channels; ++c) dot += grad[c] * texel[c];
-      point_grad[along_width] += slope_u[k] * dot * (1.f / 3);
-      point_grad[along_height] += slope_v[k] * dot * (1.f / 3);
+    const float* texels = planes + plane * layout.plane_stride();
+    float grad_u = 0, grad_v = 0;
+#pragma omp simd reduction(+ : grad_u, grad_v)
+    for (int64_t c = 0; c < layout.channels; ++c) {
+      float along_u = 0, along_v = 0;
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        const float texel = texels[print.offset[k] + c];
+        along_u += slope_u[k] * texel;
+        along_v += slope_v[k] * texel;
+      }
+      grad_u += grad[c] * along_u;
+      grad_v += grad[c] * along_v;
     }
+    point_grad[along_width] += grad_u * (1.f / 3);
+    point_grad[along_height] += grad_v * (1.f / 3);
   }
 }
 

@@ -28,7 +28,7 @@ def test_matches_published_renderer(case: str, implementation: str) -> None:
         golden["ray_directions"],
         ray_start=options["ray_start"],
         ray_end=options["ray_end"],
-        box_warp=options["box_warp"],
+        box_warp=float(options["box_warp"]),
         depth_resolution=options["depth_resolution"],
         depth_resolution_importance=options["depth_resolution_importance"],
         disparity_space_sampling=options["disparity_space_sampling"],
