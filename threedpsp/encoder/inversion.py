@@ -1,0 +1,190 @@
+"""The ReStyle loop: photo -> ws, in a few passes of encoder and generator, each improving on the last render.
+
+Start from `latent_avg` and its frontal render; each step the encoder sees the photo beside the current estimate and
+answers with a step in W+. Source: 3DpSp's published loop, checked against its recorded values.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..camera import Camera
+from ..device import random_generator
+from ..eg3d.generator import Generator
+from ..errors import InputError, WeightsError
+from ..types import Inversion, Render, WPlus
+from .encoder import Encoder
+
+N_ITERS = 5
+LATENT_AVG_SAMPLES = 100_000
+_BATCH = 4096
+
+StepCallback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class InversionStep:
+    """ws [N,L,w_dim] after a step; its render; image [N,3,r,r], the render at the encoder's side."""
+
+    ws: Tensor
+    render: Render
+    image: Tensor
+
+
+def check_belongs(encoder: Encoder, generator: Generator) -> None:
+    """Refuse an encoder that was made for another generator.
+
+    Raises:
+        WeightsError: their ws differ in shape, or the fingerprints do.
+    """
+    own, other = encoder.config, generator.config
+    if (own.num_ws, own.w_dim) != (other.num_ws, other.w_dim):
+        raise WeightsError(
+            f"The encoder makes ws of {own.num_ws} x {own.w_dim}, the generator takes {other.num_ws} x {other.w_dim}. "
+            "Load the encoder that belongs to this generator."
+        )
+    if encoder.generator_fingerprint and encoder.generator_fingerprint != generator.fingerprint:
+        raise WeightsError(
+            f"The encoder was trained for generator {encoder.generator_fingerprint}, not for {generator.fingerprint}. "
+            "Load the encoder that belongs to this generator."
+        )
+
+
+@torch.no_grad()
+def compute_latent_avg(
+    generator: Generator, n: int = LATENT_AVG_SAMPLES, seed: int = 0
+) -> Float[Tensor, "1 l w"]:
+    """Mean of `mapping(z, frontal camera)` over n random z: where the loop starts. Depends on the seed alone."""
+    if n < 1:
+        raise InputError(f"The mean latent needs at least one sample; got {n}.")
+    random = random_generator(seed)
+    total = torch.zeros(1, generator.config.num_ws, generator.config.w_dim, dtype=torch.float64)
+    for start in range(0, n, _BATCH):
+        z = torch.randn(min(_BATCH, n - start), generator.config.z_dim, generator=random)
+        camera = Camera.frontal().to(generator.device)
+        total += generator.mapping(z.to(generator.device), camera).double().sum(0, keepdim=True).cpu()
+    return (total / n).float().to(generator.device)
+
+
+@torch.no_grad()
+def compute_avg_image(
+    generator: Generator, latent_avg: Float[Tensor, "1 l w"], side: int
+) -> Float[Tensor, "1 3 r r"]:
+    """The mean latent seen by the frontal camera, resized (bilinear) to the encoder's side; the first estimate."""
+    image = generator.synthesis(latent_avg, Camera.frontal().to(latent_avg.device)).image
+    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="bilinear")
+
+
+def resize_photo(image: Float[Tensor, "n 3 s s"], side: int) -> Float[Tensor, "n 3 r r"]:
+    """Photos at another side: area pooling when shrinking, bilinear when growing."""
+    if image.shape[-1] == side:
+        return image
+    if image.shape[-1] > side:
+        return F.adaptive_avg_pool2d(image, side)
+    return F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def step_count(encoder: Encoder, n_iters: int | None) -> int:
+    """The steps asked for, or the encoder's default: 5 where it sees the estimate, else 1."""
+    sees_estimate = encoder.config.input_channels == 6
+    steps = n_iters if n_iters is not None else (N_ITERS if sees_estimate else 1)
+    if steps < 1 or (steps > 1 and not sees_estimate):
+        raise InputError(f"This encoder makes {'at least one' if sees_estimate else 'exactly one'} step; got {steps}.")
+    return steps
+
+
+def invert_steps(
+    encoder: Encoder,
+    generator: Generator,
+    image: Float[Tensor, "n 3 s s"],
+    camera: Camera,
+    n_iters: int | None = None,
+    *,
+    avg_image: Float[Tensor, "1 3 r r"] | None = None,
+    differentiable: bool = False,
+) -> Iterator[InversionStep]:
+    """The loop, a step at a time.
+
+    Args:
+        encoder: in eval mode, unless it is being trained.
+        generator: the one that `encoder` belongs to.
+        image: photos [N,3,R,R] in [-1,1], any side.
+        camera: N cameras, or one for all.
+        n_iters: steps; default 5, or 1 for an encoder that does not see the estimate.
+        avg_image: the first estimate at the encoder's side (`compute_avg_image`); made here if not given.
+        differentiable: keep gradients inside each step (training); between steps they are always cut.
+
+    Raises:
+        InputError: the arguments do not fit together.
+        WeightsError: the encoder belongs to another generator.
+    """
+    check_belongs(encoder, generator)
+    steps = step_count(encoder, n_iters)
+    if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] != image.shape[3]:
+        raise InputError(f"Photos must be [N,3,R,R]; got {list(image.shape)}.")
+    if len(camera) not in (1, len(image)):
+        raise InputError(f"{len(image)} photos need as many cameras, or one; got {len(camera)}.")
+    return _steps(encoder, generator, image, camera, steps, avg_image, differentiable)
+
+
+def _steps(
+    encoder: Encoder,
+    generator: Generator,
+    image: Tensor,
+    camera: Camera,
+    steps: int,
+    avg_image: Tensor | None,
+    differentiable: bool,
+) -> Iterator[InversionStep]:
+    n, side = len(image), encoder.config.input_resolution
+    camera = camera.expand(n).to(image.device)
+    photo = resize_photo(image, side)
+    ws = encoder.latent_avg.expand(n, -1, -1)
+    inputs = [photo]
+    if encoder.config.input_channels == 6:
+        avg_image = compute_avg_image(generator, encoder.latent_avg, side) if avg_image is None else avg_image
+        inputs.append(avg_image.expand(n, -1, -1, -1))
+    for _ in range(steps):
+        with torch.set_grad_enabled(differentiable):
+            ws = encoder(torch.cat(inputs, 1), camera) + ws.detach()
+            render = generator.synthesis(ws, camera)
+            estimate = resize_photo(render.image, side)
+        yield InversionStep(ws, render, estimate)
+        inputs = [photo, estimate.detach()]
+
+
+def invert(
+    encoder: Encoder,
+    generator: Generator,
+    image: Float[Tensor, "n 3 s s"],
+    camera: Camera,
+    n_iters: int | None = None,
+    *,
+    avg_image: Float[Tensor, "1 3 r r"] | None = None,
+    on_step: StepCallback | None = None,
+) -> Inversion:
+    """All steps of `invert_steps`; the last one's ws and render, and every step's ws and image.
+
+    on_step: called with (steps done, steps in all) after each; an exception that it raises ends the loop.
+    """
+    started = time.perf_counter()
+    total = step_count(encoder, n_iters)
+    done: list[InversionStep] = []
+    for step in invert_steps(encoder, generator, image, camera, n_iters, avg_image=avg_image):
+        done.append(step)
+        if on_step is not None:
+            on_step(len(done), total)
+    return Inversion(
+        latent=WPlus(done[-1].ws, generator.fingerprint),
+        camera=camera.expand(len(image)),
+        render=done[-1].render,
+        steps=tuple((step.ws, step.image) for step in done),
+        info={"encoder_steps": len(done), "encoder_seconds": round(time.perf_counter() - started, 3)},
+    )
