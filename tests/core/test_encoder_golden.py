@@ -1,4 +1,4 @@
-"""The full-size encoder and the whole loop against recorded values of the published ones (slow: 230 M weights are drawn)."""
+"""The full-size encoder and the whole loop against recorded values (slow: 230 M weights are drawn)."""
 
 from __future__ import annotations
 

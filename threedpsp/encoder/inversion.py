@@ -58,9 +58,7 @@ def check_belongs(encoder: Encoder, generator: Generator) -> None:
 
 
 @torch.no_grad()
-def compute_latent_avg(
-    generator: Generator, n: int = LATENT_AVG_SAMPLES, seed: int = 0
-) -> Float[Tensor, "1 l w"]:
+def compute_latent_avg(generator: Generator, n: int = LATENT_AVG_SAMPLES, seed: int = 0) -> Float[Tensor, "1 l w"]:
     """Mean of `mapping(z, frontal camera)` over n random z: where the loop starts. Depends on the seed alone."""
     if n < 1:
         raise InputError(f"The mean latent needs at least one sample; got {n}.")
@@ -74,9 +72,7 @@ def compute_latent_avg(
 
 
 @torch.no_grad()
-def compute_avg_image(
-    generator: Generator, latent_avg: Float[Tensor, "1 l w"], side: int
-) -> Float[Tensor, "1 3 r r"]:
+def compute_avg_image(generator: Generator, latent_avg: Float[Tensor, "1 l w"], side: int) -> Float[Tensor, "1 3 r r"]:
     """The mean latent seen by the frontal camera, resized (bilinear) to the encoder's side; the first estimate."""
     image = generator.synthesis(latent_avg, Camera.frontal().to(latent_avg.device)).image
     return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="bilinear")
@@ -103,7 +99,7 @@ def step_count(encoder: Encoder, n_iters: int | None) -> int:
 def invert_steps(
     encoder: Encoder,
     generator: Generator,
-    image: Float[Tensor, "n 3 s s"],
+    image: Float[Tensor, "n 3 h w"],
     camera: Camera,
     n_iters: int | None = None,
     *,
@@ -163,7 +159,7 @@ def _steps(
 def invert(
     encoder: Encoder,
     generator: Generator,
-    image: Float[Tensor, "n 3 s s"],
+    image: Float[Tensor, "n 3 h w"],
     camera: Camera,
     n_iters: int | None = None,
     *,
