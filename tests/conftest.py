@@ -1,0 +1,42 @@
+"""What every test runs under: shapes and types checked, few threads, fixed seeds, marks that skip with a reason."""
+
+from __future__ import annotations
+
+import os
+import random
+
+from jaxtyping import install_import_hook
+
+import tests.checker  # noqa: F401
+
+# Before anything imports these packages: every annotated function is then checked by beartype.
+install_import_hook(["threedpsp", "eg3d_kernels"], "tests.checker.check")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """Random numbers that a test draws without a seed of its own are the same in every run."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips, with a reason that the summary shows, the marked tests that this run or machine is not for."""
+    asked = config.getoption("markexpr")
+    reasons = {
+        "cuda": None if torch.cuda.is_available() else "needs a CUDA device",
+        "weights": None if os.environ.get("THREEDPSP_WEIGHTS") else "needs official weights: set THREEDPSP_WEIGHTS",
+        "comfyui": None if "comfyui" in asked else "needs a ComfyUI server: run with -m comfyui",
+        "browser": None if "browser" in asked else "needs Chromium: run with -m browser",
+    }
+    for item in items:
+        for mark, reason in reasons.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,88 @@
+"""What all commands share: common options, and how they talk (results to stdout, the rest to stderr)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ..errors import ThreeDPSPError
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+
+
+@dataclass(frozen=True)
+class Command(ABC):
+    """Options of every command."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps, or auto: the best that this machine has."""
+    seed: int = 0
+    """Seed of everything random; the same seed on the same machine gives the same result."""
+    json: Annotated[Switch, tyro.conf.arg(help="Print the result, or the error, as JSON on stdout.")] = False
+    quiet: Annotated[Switch, tyro.conf.arg(help="No progress on stderr.")] = False
+
+    @abstractmethod
+    def run(self) -> int:
+        """Does the work; returns the exit code."""
+
+    def fail(self, error: ThreeDPSPError) -> int:
+        """Prints what went wrong; returns the exit code."""
+        self.say(f"error: {error}", always=True)
+        if self.json:
+            print(json.dumps({"error": str(error), "kind": type(error).__name__, "exit_code": error.exit_code}))
+        return error.exit_code
+
+    def say(self, text: str, *, always: bool = False) -> None:
+        """A line for the person, on stderr."""
+        if always or not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def result(self, text: str, data: Any) -> None:
+        """What the command was asked for, on stdout."""
+        print(json.dumps(data, default=str) if self.json else text, flush=True)
+
+    def load(self, model: str, encoder: str | None) -> Pipeline:
+        """The pipeline, with the seed set."""
+        import torch
+
+        from ..pipeline import load
+
+        torch.manual_seed(self.seed)
+        return load(model, encoder=encoder, device=self.device)
+
+    def progress(self) -> ProgressLines:
+        """A progress callback for the pipeline."""
+        return ProgressLines(self)
+
+
+class ProgressLines:
+    """Progress as lines of text: one when a stage begins and one when it ends; a running counter on a terminal."""
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self._stage = ""
+        self._started = 0.0
+        self._live = sys.stderr.isatty() and not command.quiet
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """The pipeline's `Progress`."""
+        if stage != self._stage:
+            self._stage, self._started = stage, time.perf_counter()
+            if not self._live:
+                self._command.say(f"{stage} ...")
+        seconds = time.perf_counter() - self._started
+        text = f"{stage} {done}/{total}  {seconds:.1f} s"
+        if done >= total:
+            self._command.say(f"\r{text}   " if self._live else text)
+            self._stage = ""
+        elif self._live:
+            print(f"\r{text}   ", end="", file=sys.stderr, flush=True)

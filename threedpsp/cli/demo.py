@@ -1,0 +1,57 @@
+"""`threedpsp demo`: the whole path on a photo that comes with scikit-image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import MissingDependencyError
+from ..output import output_dir
+from .photo_options import PhotoCommand
+
+
+@dataclass(frozen=True)
+class Demo(PhotoCommand):
+    """A public-domain portrait (scikit-image's astronaut) to a turning head, on the embedded model, offline.
+
+    Example: threedpsp demo -o output
+    """
+
+    refine_seconds: float = 20.0
+    """Time for refining, seconds."""
+
+    def run(self) -> int:
+        """Writes <output>/astronaut/ and prints where the video is."""
+        photo = astronaut()
+        with output_dir(self.output) as output:
+            from ..results import photo_to_results
+
+            pipeline = self.load(self.model, self.encoder)
+            folder = output / "astronaut"
+            report = photo_to_results(
+                pipeline,
+                photo,
+                folder,
+                name="astronaut",
+                steps=self.steps,
+                refine=self.refine_config(),
+                video=self.video.options(),
+                on_progress=self.progress(),
+            )
+        self.result(self.summary(folder, report), {"folder": folder, **report})
+        return 0
+
+
+def astronaut() -> Any:
+    """The photo, uint8 [512,512,3], from scikit-image's own files.
+
+    Raises:
+        MissingDependencyError: scikit-image is not installed.
+    """
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise MissingDependencyError(
+            "The demo's photo comes with scikit-image, which is missing: pip install scikit-image"
+        ) from error
+    return data.astronaut()

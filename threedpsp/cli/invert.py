@@ -1,0 +1,94 @@
+"""`threedpsp invert`: photos to heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ..errors import InputError, OutputError, ThreeDPSPError
+from ..output import output_dir
+from .photo_options import PhotoCommand
+from .photos import find_photos, result_names
+
+
+@dataclass(frozen=True)
+class Invert(PhotoCommand):
+    """Photos to heads: crop.png, sheet.png, turntable.mp4, latent.safetensors and report.json for each.
+
+    A photo that cannot be used is reported, and the others go on; the exit code is then not 0.
+
+    Examples: threedpsp invert me.jpg -o output
+              threedpsp invert holiday/ grandma.png -o output --no-refine --path ellipse --frames 96
+    """
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Photos, or folders of photos."""
+    face: str = "largest"
+    """Which face where there are several: largest, or its number counted from the largest (0)."""
+
+    def run(self) -> int:
+        """Works through the photos; returns 0 only if all could be used."""
+        photos = find_photos(self.photos)
+        face = face_choice(self.face)
+        with output_dir(self.output) as output:
+            from ..results import photo_to_results
+
+            pipeline = self.load(self.model, self.encoder)
+            reports: list[dict[str, Any]] = []
+            failures: list[tuple[Path, ThreeDPSPError]] = []
+            for number, (photo, name) in enumerate(zip(photos, result_names(photos), strict=True), 1):
+                if len(photos) > 1:
+                    self.say(f"[{number}/{len(photos)}] {photo}")
+                try:
+                    report = photo_to_results(
+                        pipeline,
+                        photo,
+                        output / name,
+                        name=str(photo),
+                        face=face,
+                        steps=self.steps,
+                        refine=self.refine_config(),
+                        video=self.video.options(),
+                        on_progress=self.progress(),
+                    )
+                except OutputError:
+                    raise  # the next photo could not be written either
+                except ThreeDPSPError as error:
+                    failures.append((photo, error))
+                    self.say(f"error: {photo}: {error}", always=True)
+                    continue
+                reports.append({"folder": str(output / name), **report})
+                if not self.json:
+                    self.result(self.summary(output / name, report), report)
+        return self._finish(reports, failures)
+
+    def _finish(self, reports: list[dict[str, Any]], failures: list[tuple[Path, ThreeDPSPError]]) -> int:
+        """Prints the closing words; the exit code tells what kind of failure there was."""
+        if self.json:
+            failed = [
+                {"photo": str(photo), "error": str(error), "kind": type(error).__name__} for photo, error in failures
+            ]
+            self.result("", {"results": reports, "failures": failed})
+        if not failures:
+            return 0
+        if len(reports) + len(failures) > 1:
+            names = ", ".join(photo.name for photo, _ in failures)
+            self.say(f"{len(reports)} done, {len(failures)} failed: {names}", always=True)
+        codes = {error.exit_code for _, error in failures}
+        return codes.pop() if len(codes) == 1 else 1
+
+
+def face_choice(text: str) -> Any:
+    """The option as the core takes it.
+
+    Raises:
+        InputError: neither a number nor "largest".
+    """
+    if text == "largest":
+        return "largest"
+    if not text.isdigit():
+        raise InputError(f"--face takes 'largest' or a number counted from the largest (0); got '{text}'.")
+    return int(text)

@@ -1,0 +1,80 @@
+"""Options of the commands that turn photos into heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from .command import Command
+
+if TYPE_CHECKING:
+    from ..encoder.refine import RefineConfig
+    from ..results import VideoOptions
+
+PathName = Literal["swing", "orbit", "ellipse", "dolly"]
+
+
+@dataclass(frozen=True)
+class Video:
+    """The turntable."""
+
+    path: PathName = "swing"
+    """swing: left and right, through the photo's camera; orbit: all the way round; ellipse: round the front of the
+    face; dolly: from far to near at constant size."""
+    frames: int = 48
+    """Number of frames."""
+    fps: float = 24.0
+    """Frames per second."""
+    yaw: float = 30.0
+    """How far swing and ellipse turn to each side, degrees."""
+    pitch: float = 12.0
+    """How far ellipse goes up and down, degrees."""
+    size: int = 512
+    """Side of the video in pixels; the model's own pictures are enlarged to it, never shrunk."""
+
+    def options(self) -> VideoOptions:
+        """The core's form of the same."""
+        from ..results import VideoOptions
+
+        return VideoOptions(self.path, self.frames, self.fps, self.yaw, self.pitch, self.size)
+
+
+@dataclass(frozen=True)
+class PhotoCommand(Command):
+    """Options of demo and invert."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
+    """Folder for the results; every photo gets a folder of its name in it."""
+    steps: int | None = None
+    """Steps of the encoder; by default its own number (5)."""
+    refine: bool = True
+    """Refine the head after the encoder."""
+    refine_seconds: float = 30.0
+    """Time for refining a photo, seconds."""
+    model: str = "tiny"
+    """tiny, the embedded model, or a generator's file."""
+    encoder: str | None = None
+    """An encoder's file; by default the one that belongs to the model."""
+    video: Video = field(default_factory=Video)
+
+    def refine_config(self) -> RefineConfig | bool:
+        """The core's form of the refine options."""
+        if not self.refine:
+            return False
+        from ..encoder.refine import RefineConfig
+
+        return RefineConfig(seconds=self.refine_seconds, seed=self.seed)
+
+    def summary(self, folder: Path, report: dict[str, Any]) -> str:
+        """A few lines about one photo's result."""
+        figures = report["quality"].get("result", {})
+        parts = [f"PSNR {figures['psnr']:.1f} dB"] if "psnr" in figures else []
+        if "identity_distance" in figures:
+            parts.append(f"identity distance {figures['identity_distance']:.2f} (below 0.6: same person)")
+        lines = [f"{report['photo']}: {', '.join(parts)}; {report['seconds_in_all']:.0f} s"]
+        lines += [f"  note: {note}" for note in report["notes"]]
+        lines += [f"  video: {folder / 'turntable.mp4'}", f"  sheet: {folder / 'sheet.png'}"]
+        return "\n".join(lines)

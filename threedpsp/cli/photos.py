@@ -1,0 +1,47 @@
+"""Which files a command was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InputError
+
+SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
+
+
+def find_photos(given: Sequence[Path]) -> list[Path]:
+    """The files given, and the photos in the folders given (sorted, not deeper).
+
+    Raises:
+        InputError: nothing given, a path that does not exist, a folder without photos.
+    """
+    if not given:
+        raise InputError("No photo given. Example: threedpsp invert me.jpg -o output")
+    photos: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            if not inside:
+                raise InputError(f"No photos in the folder {path}.")
+            photos += inside
+        elif path.exists():
+            photos.append(path)
+        elif len(given) == 1:
+            raise InputError(f"There is no file {path}.")
+        else:
+            photos.append(path)  # reported in its turn, so that the others go on
+    return photos
+
+
+def result_names(photos: Sequence[Path]) -> list[str]:
+    """A folder name for each photo: its own name without the ending, numbered where it comes again."""
+    names: list[str] = []
+    for photo in photos:
+        base = name = photo.stem or "photo"
+        count = 1
+        while name.lower() in {other.lower() for other in names}:
+            count += 1
+            name = f"{base}-{count}"
+        names.append(name)
+    return names

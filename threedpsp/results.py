@@ -1,0 +1,157 @@
+"""A photo's folder of results: crop.png, sheet.png, turntable.mp4, latent.safetensors, report.json."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .camera import Camera
+from .encoder.refine import RefineConfig
+from .errors import MissingDependencyError
+from .export.images import save_png, to_uint8
+from .export.latent_file import save_inversion
+from .export.sheet import inversion_sheet
+from .export.video import write_video
+from .metrics import identity_distance, psnr
+from .output import atomic_folder, atomic_write
+from .paths import PathName, camera_path, views
+from .pipeline import Pipeline, Progress
+from .preprocessing.photo import PhotoSource
+from .preprocessing.prepare import FaceChoice
+from .types import FaceCrop, Inversion, Render
+from .version import version
+
+SHEET_YAWS = (-30.0, -15.0, 0.0, 15.0, 30.0)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What the turntable shows."""
+
+    path: PathName = "swing"
+    """Camera path."""
+    frames: int = 48
+    """Number of frames."""
+    fps: float = 24.0
+    """Frames per second."""
+    yaw: float = 30.0
+    """How far swing and ellipse turn to each side, degrees."""
+    pitch: float = 12.0
+    """How far ellipse goes up and down, degrees."""
+    size: int = 512
+    """Side of the video in pixels; the model's own pictures are enlarged to it, never shrunk."""
+
+    def cameras(self, start: Camera) -> Camera:
+        """The path, starting at (or framed like) a photo's camera."""
+        return camera_path(self.path, self.frames, start, yaw_degrees=self.yaw, pitch_degrees=self.pitch)
+
+
+def photo_to_results(
+    pipeline: Pipeline,
+    photo: PhotoSource,
+    folder: Path,
+    *,
+    name: str,
+    face: FaceChoice = "largest",
+    steps: int | None = None,
+    refine: RefineConfig | bool = True,  # noqa: A002 - the word users know
+    video: VideoOptions | None = None,
+    on_progress: Progress,
+) -> dict[str, Any]:
+    """Everything from a photo to its folder of results, which appears whole or not at all.
+
+    Returns:
+        What report.json holds.
+
+    Raises:
+        InputError, NoFaceError: the photo cannot be used.
+        OutputError: the folder cannot be written.
+    """
+    started = time.perf_counter()
+    video = video or VideoOptions()
+    on_progress("prepare", 0, 1)
+    crop = pipeline.prepare(photo, face=face)
+    on_progress("prepare", 1, 1)
+    seconds = {"prepare": time.perf_counter() - started}
+    inversion = pipeline.invert(crop, steps=steps, on_progress=on_progress)
+    seconds["encode"] = time.perf_counter() - started - sum(seconds.values())
+    if refine:
+        inversion = pipeline.refine(inversion, crop, refine, on_progress=on_progress)
+        seconds["refine"] = time.perf_counter() - started - sum(seconds.values())
+    cameras = video.cameras(inversion.camera)
+    with atomic_folder(folder) as temporary:
+        save_png(temporary / "crop.png", to_uint8(crop.image)[0])
+        frames = pipeline.frames(inversion, cameras, side=video.size, on_progress=on_progress)
+        write_video(temporary / "turntable.mp4", frames, video.fps)
+        seconds["render"] = time.perf_counter() - started - sum(seconds.values())
+        save_png(temporary / "sheet.png", inversion_sheet(crop, inversion, _sheet_views(pipeline, inversion)))
+        save_inversion(temporary / "latent.safetensors", inversion)
+        report = {
+            "photo": name,
+            "version": version(),
+            "generator": pipeline.generator.fingerprint,
+            "notes": list(crop.notes),
+            "photo_camera": _angles(crop.camera),
+            "camera": _angles(inversion.camera),
+            "quality": quality(crop, inversion),
+            "video": {"frames": video.frames, "fps": video.fps, "path": video.path, "cameras": _track(cameras)},
+            "info": inversion.info,
+            "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+            "seconds_in_all": round(time.perf_counter() - started, 2),
+        }
+        with atomic_write(temporary / "report.json") as file:
+            file.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+    return report
+
+
+@torch.no_grad()
+def quality(crop: FaceCrop, inversion: Inversion) -> dict[str, Any]:
+    """How close steps and result are to the photo: PSNR (dB), and identity distance where that can be measured.
+
+    Identity: L2 between embeddings of dlib's network; below .6 counts as one person.
+    """
+    pictures = {f"step {i}": image for i, (_, image) in enumerate(inversion.steps, 1)}
+    if inversion.render is not None:
+        pictures["result"] = inversion.render.image
+    figures: dict[str, Any] = {}
+    for name, picture in pictures.items():
+        picture = picture.float().cpu()
+        photo = torch.nn.functional.interpolate(
+            crop.image.float().cpu(), size=picture.shape[-2:], mode="bilinear", antialias=True
+        )
+        figures[name] = {"psnr": round(psnr(picture.clamp(-1, 1), photo).item(), 2)}
+        if crop.landmarks is not None:
+            try:
+                distance = identity_distance(crop.image.float().cpu(), picture, crop.landmarks.cpu())
+            except MissingDependencyError as error:
+                figures["identity_missing"] = str(error)
+                continue
+            figures[name]["identity_distance"] = round(distance.item(), 3)
+    return figures
+
+
+def _sheet_views(pipeline: Pipeline, inversion: Inversion) -> list[tuple[str, Render]]:
+    """Captions and renders of other views."""
+    renders = pipeline.render(inversion, views(SHEET_YAWS, inversion.camera))
+    return [(f"{yaw:+.0f} degrees", view) for yaw, view in zip(SHEET_YAWS, renders, strict=True)]
+
+
+def _angles(camera: Camera) -> dict[str, float]:
+    """Yaw and pitch of one camera, degrees."""
+    return {
+        "yaw_degrees": round(camera.yaw_degrees[0].item(), 2),
+        "pitch_degrees": round(camera.pitch_degrees[0].item(), 2),
+    }
+
+
+def _track(cameras: Camera) -> dict[str, list[float]]:
+    """Yaw and pitch of every frame, degrees."""
+    return {
+        "yaw_degrees": [round(v, 2) for v in cameras.yaw_degrees.tolist()],
+        "pitch_degrees": [round(v, 2) for v in cameras.pitch_degrees.tolist()],
+    }
