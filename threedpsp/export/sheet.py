@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..types import FaceCrop, Inversion, Render
 from .images import depth_to_rgb, to_uint8
 
-Cell = tuple[str, UInt8[ndarray, "h w 3"]]
+Cell = tuple[str, UInt8[ndarray, "_ _ 3"]]
 
 _PAGE, _INK = (250, 250, 250), (40, 40, 44)
 _GAP, _CAPTION = 8, 20
