@@ -108,8 +108,6 @@ def depth_map(points: np.ndarray, mesh: np.ndarray, camera: Camera) -> np.ndarra
 def read_portrait(photo: Path, masks: Path) -> dict[str, np.ndarray]:
     """All maps of one photo, by `PortraitSet`'s names."""
     image = load_photo(photo).image
-    if np.abs(image[..., 0].astype(int) - image[..., 2]).mean() < 2:
-        raise InputError(f"{photo.name} is grey; colour portraits are wanted.")
     face = detect_faces(image)[0]
     five = five_points(face.points)
     crop, source_to_crop = crop_face(image, five, SIDE, "mirror")

@@ -1,0 +1,146 @@
+"""Batches of portraits, as they are or moved, mirrored and tinted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..camera import FOCAL, Camera
+from .portraits import SIDE, PortraitSet
+
+IMAGE_SIDE = 128
+
+
+@dataclass(frozen=True)
+class PortraitBatch:
+    """image [N,3,128,128] in [-1,1]; mask, face, depth [N,1,128,128] (depth 0 where face is 0); camera.
+
+    landmarks [N,478,2] in pixels of the 128 image; mesh [N,468,3] world; index [N] in the set; flipped [N] bool.
+    """
+
+    image: Tensor
+    mask: Tensor
+    face: Tensor
+    depth: Tensor
+    camera: Camera
+    landmarks: Tensor
+    mesh: Tensor
+    index: Tensor
+    flipped: Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a portrait may be changed; zeros leave it alone."""
+
+    flip: float = 0.5
+    """Share of mirrored portraits."""
+    roll_degrees: float = 5.0
+    shift: float = 0.015
+    """Standard deviations of a turn in the image plane and of a move (share of the side)."""
+    tint: float = 0.08
+    """Standard deviation of brightness, contrast and colour changes."""
+
+
+NONE = Augmentation(0.0, 0.0, 0.0, 0.0)
+
+
+class PortraitBatches:
+    """Draws batches from a set with its own random numbers."""
+
+    def __init__(self, portraits: PortraitSet, mirror_points: Tensor, seed: int):
+        """mirror_points: [478] or [468], index of each landmark's mirror partner."""
+        self.set = portraits
+        self.mirror_points = mirror_points
+        self.random = torch.Generator().manual_seed(seed)
+        self._order: list[int] = []
+
+    def draw(self, n: int, augmentation: Augmentation) -> PortraitBatch:
+        """The next n portraits of a shuffled pass over the set."""
+        if len(self._order) < n:
+            self._order = torch.randperm(len(self.set), generator=self.random).tolist()
+        index = torch.tensor([self._order.pop() for _ in range(n)])
+        return self.make(index, augmentation)
+
+    def make(self, index: Tensor, augmentation: Augmentation = NONE) -> PortraitBatch:
+        """Certain portraits."""
+        s, n = self.set, len(index)
+        normal = lambda *shape: torch.randn(*shape, generator=self.random)  # noqa: E731
+        angle = torch.deg2rad(normal(n).clamp(-2, 2) * augmentation.roll_degrees)
+        shift = normal(n, 2).clamp(-2, 2) * augmentation.shift
+        flipped = torch.rand(n, generator=self.random) < augmentation.flip
+        image = s.image[index].float() / 127.5 - 1
+        depth = s.depth[index][:, None].float()
+        maps = torch.cat([s.mask[index][:, None].float() / 255, (depth > 0).float(), depth], 1)
+        matrix = rotation_2d(angle)
+        image, maps = (_moved(t, matrix, shift) for t in (image, maps))
+        landmarks = (s.landmarks[index] / SIDE - 0.5) @ matrix.mT + 0.5 + shift[:, None]
+        camera = turned(Camera.from_label(s.label[index]), angle, shift)
+        mesh = s.mesh[index]
+        if flipped.any():
+            image, maps = (torch.where(flipped[:, None, None, None], t.flip(3), t) for t in (image, maps))
+            mirrored = camera.mirrored()
+            cam2world = torch.where(flipped[:, None, None], mirrored.cam2world, camera.cam2world)
+            camera = Camera(cam2world, camera.intrinsics)
+            partner = landmarks[:, self.mirror_points] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
+            landmarks = torch.where(flipped[:, None, None], partner, landmarks)
+            other = mesh[:, self.mirror_points[: mesh.shape[1]]] * torch.tensor([-1.0, 1.0, 1.0])
+            mesh = torch.where(flipped[:, None, None], other, mesh)
+        if augmentation.tint:
+            gain = 1 + normal(n, 3, 1, 1) * augmentation.tint * 0.5 + normal(n, 1, 1, 1) * augmentation.tint
+            image = (image * gain + normal(n, 1, 1, 1) * augmentation.tint).clamp(-1, 1)
+        face = (maps[:, 1:2] > 0.99).float()
+        depth = maps[:, 2:3] / maps[:, 1:2].clamp_min(0.5) * face
+        return PortraitBatch(
+            image, maps[:, :1], face, depth, camera, landmarks * IMAGE_SIDE, mesh, index, flipped
+        )
+
+
+def rotation_2d(angle: Tensor) -> Tensor:
+    """[N] radians -> [N,2,2], turning x towards y."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+
+
+def turned(camera: Camera, angle: Tensor, shift: Tensor) -> Camera:
+    """The camera that sees the image turned about its middle by `angle` and moved by `shift` (shares of the side).
+
+    A move is a small turn of the camera: exact in the middle, within .1 pixel at the edge for shifts of .03.
+    """
+    n, dtype = len(camera), camera.cam2world.dtype
+    roll = torch.eye(3, dtype=dtype).repeat(n, 1, 1)
+    roll[:, :2, :2] = rotation_2d(angle)
+    x_axis, y_axis = torch.atan(shift[:, 0] / FOCAL), torch.atan(shift[:, 1] / FOCAL)
+    zero, one = torch.zeros(n), torch.ones(n)
+    pan = torch.stack([x_axis.cos(), zero, x_axis.sin(), zero, one, zero, -x_axis.sin(), zero, x_axis.cos()], 1)
+    tilt = torch.stack([one, zero, zero, zero, y_axis.cos(), y_axis.sin(), zero, -y_axis.sin(), y_axis.cos()], 1)
+    motion = tilt.view(n, 3, 3) @ pan.view(n, 3, 3) @ roll  # of the scene in camera coordinates
+    cam2world = camera.cam2world.clone()
+    cam2world[:, :3, :3] = cam2world[:, :3, :3] @ motion.mT
+    return Camera(cam2world, camera.intrinsics)
+
+
+def _moved(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+    """x [N,C,s,s] turned and moved, resampled to [N,C,128,128]; mirrored beyond its edges."""
+    inverse = matrix.mT
+    offset = -(inverse @ (2 * shift)[:, :, None])
+    theta = torch.cat([inverse, offset], 2)
+    grid = F.affine_grid(theta, [len(x), x.shape[1], IMAGE_SIDE, IMAGE_SIDE], align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 3.0) -> Tensor:
+    """[N,1,side,side]: 1, and up to 1 + extra around eyes and mouth; landmarks [N,478,2] in pixels of that side."""
+    groups = ((33, 133, 159, 145), (263, 362, 386, 374), (13, 14, 61, 291))
+    centres = torch.stack([landmarks[:, list(g)].mean(1) for g in groups], 1)  # [N,3,2]
+    eyes = (centres[:, 0] - centres[:, 1]).norm(dim=1)
+    steps = torch.arange(side) + 0.5
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    distance2 = (torch.stack([x, y], -1)[None, None] - centres[:, :, None, None]).square().sum(-1)
+    sigma2 = (0.22 * eyes).square()[:, None, None, None]
+    return 1 + extra * torch.exp(-distance2 / (2 * sigma2)).amax(1, keepdim=True)
+
+

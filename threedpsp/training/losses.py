@@ -1,0 +1,78 @@
+"""What the tiny generator is told about shape, and the image losses it shares with its encoder."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .. import kernels
+from ..camera import Camera
+from ..eg3d.generator import Generator
+from ..eg3d.rays import camera_rays
+from ..types import TriPlanes
+from .batches import IMAGE_SIDE, PortraitBatch
+
+BEHIND, BEFORE = -0.25, 0.12  # hair and clothes lie between these z, world units
+
+
+def shrink(x: Tensor, side: int) -> Tensor:
+    """[N,C,128,128] -> [N,C,side,side], area mean."""
+    return F.avg_pool2d(x, IMAGE_SIDE // side) if side < IMAGE_SIDE else x
+
+
+def face_depth(batch: PortraitBatch, side: int) -> tuple[Tensor, Tensor]:
+    """Depth and where it is known, both [N,1,side,side]."""
+    share = shrink(batch.face, side)
+    known = (share > 0.99).float()
+    return shrink(batch.depth * batch.face, side) / share.clamp_min(0.5), known
+
+
+def surface_loss(opacity: Tensor, depth: Tensor, batch: PortraitBatch, camera: Camera) -> Tensor:
+    """Opacity as the person mask, depth as the face mesh, the rest of the person within a slab.
+
+    opacity, depth: [N,1,r,r] rendered from `camera` (the batch's own).
+    """
+    side = opacity.shape[-1]
+    mask = shrink(batch.mask, side)
+    target_depth, known = face_depth(batch, side)
+    silhouette = (opacity - mask).square().mean()
+    face = ((depth - target_depth).abs() * known).mean()
+    rays = camera_rays(camera, side)
+    z = rays.origins[..., 2] + rays.directions[..., 2] * depth.flatten(1)
+    person = ((mask > 0.9).float() * (1 - known)).flatten(1)
+    slab = ((F.relu(BEHIND - z) + F.relu(z - BEFORE)) * person).mean()
+    return silhouette + 8 * face + slab
+
+
+def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: torch.Generator) -> Tensor:
+    """Empty just outside the face's surface, dense just inside; mesh [N,468,3] world."""
+    n, points = len(mesh), 384
+    pick = torch.randint(0, mesh.shape[1], (n, points), generator=random)
+    surface = mesh.gather(1, pick[..., None].expand(-1, -1, 3))
+    outward = F.normalize(surface - torch.tensor([0.0, 0.0, 0.02]), dim=-1)
+    draw = torch.rand(2, n, points, 1, generator=random)
+    outside = surface + outward * (0.02 + 0.12 * draw[0])
+    inside = surface - outward * (0.01 + 0.05 * draw[1])
+    raw, _ = kernels.query_points(
+        planes.features,
+        planes.plane_axes,
+        generator.decoder.mlp(),
+        torch.cat([outside, inside], 1),
+        planes.box_warp,
+    )
+    sigma = F.softplus(raw[..., 0] - 1)
+    return 0.002 * sigma[:, :points].mean() + 0.002 * F.relu(60 - sigma[:, points:]).mean()
+
+
+def solid_loss(opacity: Tensor) -> Tensor:
+    """Rays should hit or miss: opacity (1 - opacity), for views that no photo shows."""
+    return (opacity * (1 - opacity)).mean()
+
+
+def projected(points: Tensor, camera: Camera, side: int) -> Tensor:
+    """World points [N,P,3] -> pixels [N,P,2] of an image of that side."""
+    rotation, position = camera.cam2world[:, :3, :3], camera.position
+    seen = (points - position[:, None]) @ rotation
+    focal = camera.intrinsics[:, None, :1, 0]
+    return (seen[..., :2] / seen[..., 2:] * focal + 0.5) * side
