@@ -27,6 +27,8 @@ class JointConfig:
     handover_start: int = 1500
     handover_end: int = 2300
     """Between these steps the share of latents that come from the encoder grows from 0 to 1."""
+    loop_share: float = 0.55
+    """Chance that a batch goes through one more step of the ReStyle loop (at most 5)."""
     batch: int = 2
     """Portraits a step and worker."""
     generator_lr: float = 5e-3

@@ -13,11 +13,11 @@ import logging
 import os
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
@@ -27,7 +27,8 @@ from ..eg3d.generator import Generator
 from ..eg3d.rays import camera_rays
 from ..eg3d.renderer import over_background, render_rays
 from ..encoder.config import EncoderConfig
-from ..encoder.encoder import Encoder, build_encoder
+from ..encoder.encoder import build_encoder
+from ..encoder.inversion import N_ITERS, compute_avg_image
 from ..metrics.face_chip import identity_chip
 from ..metrics.identity import DlibIdentity
 from ..metrics.perceptual import STLPIPS
@@ -44,6 +45,16 @@ log = logging.getLogger(__name__)
 
 COARSE_SIDE = 32
 CHIP_SIDE = 128  # of the face chips that perceptual loss compares
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A batch on its way through the ReStyle loop: where it stands after some steps."""
+
+    batch: PortraitBatch
+    ws: Tensor
+    image: Tensor
+    steps: int
 
 
 class JointTrainer:
@@ -70,8 +81,8 @@ class JointTrainer:
         latents = principal_latents(self.train_set, sizes.w_dim)
         self.encoder.latent_avg.copy_(latents.mean(0).expand_as(self.encoder.latent_avg))
         self.latents = nn.Parameter(latents[mine])
-        self.mean_image = (self.train_set.image.float().mean(0, keepdim=True) / 127.5 - 1)
-        self.mean_image = F.avg_pool2d(self.mean_image, self.mean_image.shape[-1] // IMAGE_SIDE)
+        self.first_estimate: Tensor | None = None
+        self.carried: Carried | None = None
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.encoder_ema = copy.deepcopy(self.encoder).requires_grad_(False)
         self.perceptual = STLPIPS("alex")
@@ -114,22 +125,40 @@ class JointTrainer:
         losses: dict[str, Tensor] = {}
         if self.step < self.config.encoder_start:
             return own[:, None].expand(-1, rows, -1), {"latent": 0.005 * own.square().mean()}
-        seen = torch.cat([batch.image, self.mean_image.expand_as(batch.image)], 1)
-        encoded = self.encoder.latent_avg + self.encoder(seen, batch.camera)
+        before = self.carried
+        estimate = self.average_image().expand_as(batch.image) if before is None else before.image
+        start = self.encoder.latent_avg if before is None else before.ws
+        encoded = start + self.encoder(torch.cat([batch.image, estimate], 1), batch.camera)
         share = self.encoder_share
         losses["latent"] = 0.005 * (own.square().mean() if share < 1 else encoded.square().mean())
         mean = encoded.mean(1, keepdim=True)
         losses["rows"] = 0.01 * (encoded - mean).square().mean()
         if share < 1:
             losses["regress"] = (encoded - own.detach()[:, None]).square().mean() * (0.5 if share == 0 else 0.1)
-        if torch.rand([], generator=self.random) < 0.15:
+        if before is None and torch.rand([], generator=self.random) < 0.15:
             encoded = mean.expand_as(encoded)  # so that a single w, as mapping gives, renders well too
         use = (torch.rand(len(own), 1, 1, generator=self.random) < share).float()
         return use * encoded + (1 - use) * own[:, None], losses
 
-    def features(
-        self, planes: TriPlanes, camera: Camera, side: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    @torch.no_grad()
+    def average_image(self) -> Tensor:
+        """[1,3,128,128]: the mean latent from the front, where the loop starts; made anew every 50 steps."""
+        if self.first_estimate is None or self.step % 50 == 0:
+            self.first_estimate = compute_avg_image(self.generator, self.encoder.latent_avg, IMAGE_SIDE)
+        return self.first_estimate
+
+    def next_batch(self) -> PortraitBatch:
+        """A new batch, or the last one for another step of the loop."""
+        c = self.config
+        if self.encoder_share < 1:
+            return self.batches.draw(c.batch, NONE)
+        again = torch.rand([], generator=self.random) < c.loop_share
+        if self.carried is not None and self.carried.steps < N_ITERS and again:
+            return self.carried.batch
+        self.carried = None
+        return self.batches.draw(c.batch, Augmentation())
+
+    def features(self, planes: TriPlanes, camera: Camera, side: int) -> tuple[Tensor, Tensor, Tensor]:
         """Feature image [N,C,side,side] over the background, opacity and depth [N,1,side,side]; jittered samples."""
         out = render_rays(
             planes,
@@ -169,6 +198,9 @@ class JointTrainer:
         features, opacity, depth = self.features(planes, batch.camera, side)
         raw = features[:, :3]
         image = self.generator.superresolution(raw, features, ws)
+        if self.encoder_share == 1:
+            done = 0 if self.carried is None else self.carried.steps
+            self.carried = Carried(batch, ws.detach(), image.detach(), done + 1)
         weight = eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE)
         losses = {
             "raw": 0.7 * (raw - shrink(batch.image, side)).abs().mean(),
@@ -227,8 +259,7 @@ class JointTrainer:
     def train_step(self) -> None:
         """Draw, backpropagate, average over workers, update."""
         c = self.config
-        augmentation = NONE if self.encoder_share < 1 else Augmentation()
-        batch = self.batches.draw(c.batch, augmentation)
+        batch = self.next_batch()
         losses = self.losses(batch)
         self.optimizer.zero_grad(set_to_none=False)
         self.latents.grad = None

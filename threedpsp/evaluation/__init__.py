@@ -1,0 +1,1 @@
+"""Measures a pipeline on photos by a stated protocol."""
