@@ -42,17 +42,22 @@ def library() -> ctypes.CDLL:
     return _loaded
 
 
-def call(function: str, *arguments: Tensor | int | float | Sequence[int]) -> None:
-    """Call a function of the library; tensors go as pointers and must be contiguous.
+Argument = Tensor | int | float | Sequence[int] | ctypes.Structure | None
+
+
+def call(function: str, *arguments: Argument) -> None:
+    """Call a function of the library; tensors and structures go as pointers, and tensors must be contiguous.
 
     The number of threads, that of torch, is added as the last argument.
     """
     getattr(library(), function)(*map(_as_c, arguments), ctypes.c_int64(torch.get_num_threads()))
 
 
-def _as_c(value: Tensor | int | float | Sequence[int]) -> object:
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
+def _as_c(value: Argument) -> object:
+    if value is None or isinstance(value, Tensor):
+        return ctypes.c_void_p(None if value is None else value.data_ptr())
+    if isinstance(value, ctypes.Structure):
+        return ctypes.byref(value)
     if isinstance(value, int):
         return ctypes.c_int64(value)
     if isinstance(value, float):

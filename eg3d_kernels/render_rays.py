@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import reference
-from ._backend import Implementation
+from . import cpu, reference
+from ._backend import Implementation, choose
 from .depths import Bound, coarse_depths
+from .errors import KernelUnavailableError
 from .plane_axes import parse_plane_axes
 from .sample_planes import check_planes, sample_planes
 from .types import PlaneMLP, RayOutputs
@@ -36,8 +37,8 @@ def render_rays(
 ) -> RayOutputs:
     """Colour, depth and opacity of rays through the planes.
 
-    Differentiable in planes, decoder and rays. The positions of the samples along the ray, and with them the automatic
-    bounds, have no gradient.
+    Differentiable in planes, decoder and rays; in rays not by "cpu" ("auto" then runs the reference with the compiled
+    `sample_planes`). The depths of the samples, and with them the automatic bounds, have no gradient.
 
     Args:
         features: the planes, channels last, any strides.
@@ -87,10 +88,18 @@ def render_rays(
         jitter=jitter,
     )
     u = u if fine else None
-    sample = partial(sample_planes, implementation=implementation)
-    return reference.render_rays(
-        features, plane_axes, mlp, origins, directions, depths, u, box_warp, white_back, sample
-    )
+    arguments = (features, plane_axes, mlp, origins, directions, depths, u, float(box_warp), white_back)
+    rays_need_gradient = torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad)
+    if rays_need_gradient and implementation == "cpu":
+        raise KernelUnavailableError(
+            "render_rays: implementation 'cpu' has no gradient for origins and directions; "
+            "use implementation='auto', or detach them."
+        )
+    if rays_need_gradient:
+        return reference.render_rays(*arguments, partial(sample_planes, implementation=implementation))
+    tensors = [features, *mlp, origins, directions, depths, *([] if u is None else [u])]
+    chosen = choose("render_rays", implementation, tensors)
+    return (cpu if chosen == "cpu" else reference).render_rays(*arguments)
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:

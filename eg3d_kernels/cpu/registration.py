@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.library import CustomOpDef
 
-# The package may be imported twice in a process, by its own name and inside the ComfyUI pack: each copy has its operators.
+# The package may be in a process twice, by its own name and inside the ComfyUI pack: each copy has its own operators.
 NAMESPACE = re.sub(r"\W", "_", __package__)
 
 

@@ -1,14 +1,7 @@
 // Features of a point: the mean of three bilinear look-ups. Arithmetic only, for any device; no torch headers.
 #pragma once
 
-#include <cmath>
-#include <cstdint>
-
-#ifdef __CUDACC__
-#define EG3D_INLINE __host__ __device__ __forceinline__
-#else
-#define EG3D_INLINE inline
-#endif
+#include "portable.h"
 
 namespace eg3d {
 

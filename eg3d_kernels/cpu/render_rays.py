@@ -1,0 +1,112 @@
+"""`render_rays` in C++."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from torch import Tensor
+
+from .._backend import call
+from ..plane_axes import parse_plane_axes
+from ..types import PlaneMLP, RayOutputs
+from .registration import operator
+
+TENSORS = ("planes", "w0", "b0", "w1", "b1", "origins", "directions", "depths", "u")
+SIZES = ("images", "rays", "height", "width", "channels", "hidden", "outputs", "coarse", "fine")
+INPUTS = (
+    "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor origins, Tensor directions, Tensor depths, "
+    "Tensor? u, int[] axes, float box_warp, bool white_back"
+)
+
+
+class Inputs(ctypes.Structure):
+    """The structure `RenderRaysInputs` of csrc/render_rays_cpu.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in (*TENSORS, "axes")),
+        *((name, ctypes.c_int64) for name in SIZES),
+        ("box_warp", ctypes.c_float),
+        ("white_back", ctypes.c_int32),
+    ]
+
+    def __init__(self, tensors: list[Tensor | None], axes: list[int], box_warp: float, white_back: bool) -> None:
+        self.tensors = [None if t is None else t.contiguous() for t in tensors]  # alive while the pointers are
+        self.axis_array = (ctypes.c_int32 * 6)(*axes)
+        planes, w0, _, w1, _, origins, _, depths, u = self.tensors
+        assert planes is not None and w0 is not None and w1 is not None and origins is not None and depths is not None
+        sizes = (*origins.shape[:2], *planes.shape[2:], *w0.shape[:1], *w1.shape[:1], *depths.shape[2:])
+        pointers = [None if t is None else t.data_ptr() for t in self.tensors]
+        fine = 0 if u is None else u.shape[-1]
+        super().__init__(*pointers, ctypes.addressof(self.axis_array), *sizes, fine, box_warp, white_back)
+
+
+def render_rays(
+    features: Tensor,
+    plane_axes: str,
+    mlp: PlaneMLP,
+    origins: Tensor,
+    directions: Tensor,
+    depths: Tensor,
+    u: Tensor | None,
+    box_warp: float,
+    white_back: bool,
+) -> RayOutputs:
+    """See `eg3d_kernels.reference.render_rays`; no gradient for the rays."""
+    axes = [axis for pair in parse_plane_axes(plane_axes) for axis in pair]
+    out = forward(features, *mlp, origins, directions, depths, u, axes, box_warp, white_back)
+    return RayOutputs(*out[:3], *(depth.detach() for depth in out[3:]))
+
+
+@operator(f"render_rays({INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)")
+def forward(*inputs: Any) -> tuple[Tensor, ...]:
+    """The fields of `RayOutputs`."""
+    out = _new_outputs(*inputs)
+    call("eg3d_render_rays", Inputs(list(inputs[:9]), *inputs[9:]), *out)
+    return out
+
+
+@forward.register_fake
+def _new_outputs(*inputs: Any) -> tuple[Tensor, ...]:
+    planes, w1, origins = inputs[0], inputs[3], inputs[5]
+    n, m = origins.shape[:2]
+    return (planes.new_empty(n, m, w1.shape[0] - 1), *(planes.new_empty(n, m) for _ in range(4)))
+
+
+@operator(
+    f"render_rays_backward({INPUTS}, Tensor grad_features, Tensor grad_depth, Tensor grad_opacity, bool[] needed)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+def backward(*inputs: Any) -> tuple[Tensor, ...]:
+    """Gradients of planes, w0, b0, w1, b1; `needed` says whether those of the planes and of the others are wanted."""
+    gradients = [gradient.zero_() for gradient in _new_gradients(*inputs)]
+    *outer, needed = inputs[12:]
+    wanted = [gradient if needed[i > 0] else None for i, gradient in enumerate(gradients)]
+    call(
+        "eg3d_render_rays_backward",
+        Inputs(list(inputs[:9]), *inputs[9:12]),
+        *(gradient.contiguous() for gradient in outer),
+        *wanted,
+    )
+    return tuple(gradients)
+
+
+@backward.register_fake
+def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
+    needed = inputs[-1]
+    return tuple(t.new_empty(t.shape if needed[i > 0] else (0,)) for i, t in enumerate(inputs[:5]))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*inputs[:9])
+    ctx.settings = inputs[9:]
+
+
+def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+    needed = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:5])]
+    gradients = backward(*ctx.saved_tensors, *ctx.settings, *outer[:3], needed)
+    wanted = [gradient if needed[i > 0] else None for i, gradient in enumerate(gradients)]
+    return (*wanted, *[None] * 7)
+
+
+forward.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,382 @@
+// The op render_rays on the CPU. Rays are taken in blocks of a few hundred samples, which stay in cache from the look-up
+// of features to the pixel; the backward pass computes its blocks anew instead of keeping them.
+#include "render_rays.h"
+
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "matmul.h"
+#include "sample_planes.h"
+
+using namespace eg3d;
+
+extern "C" {
+// Contiguous arrays, shapes as in eg3d_kernels/render_rays.py; u may be null. Mirrored by eg3d_kernels/cpu/render_rays.py.
+struct RenderRaysInputs {
+  const float *planes, *w0, *b0, *w1, *b1, *origins, *directions, *depths, *u;
+  const int32_t* axes;
+  int64_t images, rays, height, width, channels, hidden, outputs, coarse, fine;
+  float box_warp;
+  int32_t white_back;
+};
+}
+
+namespace {
+
+constexpr int64_t kBlockSamples = 256;
+constexpr float kColorScale = 1.002f, kColorShift = -0.001f;
+
+// Zeros, aligned for vector loads.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(int64_t size) : data_(static_cast<float*>(::operator new(size * 4 + 64, std::align_val_t(64)))) {
+    std::fill_n(data_.get(), size + 16, 0.f);
+  }
+  operator float*() const { return data_.get(); }
+
+ private:
+  struct Delete {
+    void operator()(float* data) const { ::operator delete(data, std::align_val_t(64)); }
+  };
+  std::unique_ptr<float[], Delete> data_;
+};
+
+// The decoder's weights as the products read them: rows padded to whole vectors.
+struct Decoder {
+  explicit Decoder(const RenderRaysInputs& in)
+      : hidden_stride(padded(in.hidden)),
+        color_stride(padded(in.outputs - 1)),
+        feature_stride(padded(in.channels)),
+        zeros(std::max({hidden_stride, color_stride, feature_stride})),
+        w0(in.hidden * feature_stride),
+        w0_transposed(in.channels * hidden_stride),
+        b0(hidden_stride),
+        w1(in.outputs * hidden_stride),
+        color_transposed(in.hidden * color_stride),
+        color_bias(color_stride) {
+    for (int64_t j = 0; j < in.hidden; ++j) {
+      b0[j] = in.b0[j];
+      for (int64_t c = 0; c < in.channels; ++c)
+        w0[j * feature_stride + c] = w0_transposed[c * hidden_stride + j] = in.w0[j * in.channels + c];
+      for (int64_t k = 0; k < in.outputs; ++k) w1[k * hidden_stride + j] = in.w1[k * in.hidden + j];
+      for (int64_t k = 1; k < in.outputs; ++k) color_transposed[j * color_stride + k - 1] = in.w1[k * in.hidden + j];
+    }
+    for (int64_t k = 1; k < in.outputs; ++k) color_bias[k - 1] = in.b1[k];
+  }
+
+  int64_t hidden_stride, color_stride, feature_stride;
+  Buffer zeros;
+  Buffer w0, w0_transposed, b0;  // [hidden, channels], [channels, hidden], [hidden]
+  Buffer w1;                     // [outputs, hidden]
+  Buffer color_transposed, color_bias;  // w1 and b1 without the density: [hidden, colors], [colors]
+};
+
+// Where gradients go; those not wanted are null. Strides of the weights' are the decoder's.
+struct Gradients {
+  float* planes;  // of one image
+  float *w0, *b0, *w1, *b1;
+};
+
+// The samples of some rays of one image: first the coarse ones of all rays, then the fine ones.
+class Block {
+ public:
+  Block(const RenderRaysInputs& in, const Decoder& decoder, bool backward)
+      : in_(in),
+        decoder_(decoder),
+        layout_{in.height, in.width, in.channels, in.axes},
+        samples_(in.coarse + in.fine),
+        max_rays_(std::max<int64_t>(1, kBlockSamples / samples_)),
+        depths_(max_rays_ * samples_),
+        points_(max_rays_ * samples_ * 3),
+        features_(max_rays_ * samples_ * decoder.feature_stride),
+        hidden_(max_rays_ * samples_ * decoder.hidden_stride),
+        raw_sigma_(max_rays_ * samples_),
+        colors_(max_rays_ * samples_ * decoder.color_stride),
+        sorted_rows_(samples_),
+        sorted_depths_(samples_),
+        sorted_raw_sigma_(samples_),
+        alpha_(samples_),
+        transmittance_(samples_),
+        weights_(samples_),
+        row_weights_(samples_),
+        scratch_(std::max(samples_, decoder.color_stride)) {
+    if (backward) {
+      slopes_ = Buffer(max_rays_ * samples_ * decoder.hidden_stride);
+      grad_out_ = Buffer(max_rays_ * samples_ * in.outputs);
+      grad_hidden_ = Buffer(max_rays_ * samples_ * decoder.hidden_stride);
+      grad_features_ = Buffer(max_rays_ * samples_ * decoder.feature_stride);
+    }
+  }
+
+  int64_t max_rays() const { return max_rays_; }
+
+  // Fills the block; rays are counted over all images.
+  void shade(int64_t image, int64_t first_ray, int64_t rays) {
+    planes_ = in_.planes + image * 3 * layout_.plane_stride();
+    first_ray_ = first_ray;
+    rays_ = rays;
+    std::copy_n(in_.depths + first_ray * in_.coarse, rays * in_.coarse, static_cast<float*>(depths_));
+    decode(0, in_.coarse);
+    if (in_.fine) {
+      for (int64_t r = 0; r < rays; ++r) place_fine_samples(r);
+      decode(rays * in_.coarse, in_.fine);
+    }
+    const int64_t rows = rays * samples_;
+    matmul({hidden_, decoder_.hidden_stride, 1}, rows, in_.hidden, decoder_.color_transposed, decoder_.color_stride,
+           decoder_.color_stride, decoder_.color_bias, 0, colors_, decoder_.color_stride);
+    float* color = colors_;
+#pragma omp simd
+    for (int64_t i = 0; i < rows * decoder_.color_stride; ++i) color[i] = sigmoid(color[i]);
+  }
+
+  // After shade(): the pixels of the block's rays.
+  void composite(float* features, float* depth, float* opacity, float* depth_min, float* depth_max) {
+    const int64_t colors = in_.outputs - 1;
+    for (int64_t r = 0; r < rays_; ++r) {
+      const int64_t ray = first_ray_ + r;
+      float total_depth = 0;
+      opacity[ray] = weigh(r, &total_depth);
+      depth[ray] = opacity[ray] == 0 ? INFINITY : total_depth / opacity[ray];
+      const auto [smallest, largest] = std::minmax_element(&sorted_depths_[0], sorted_depths_ + samples_);
+      depth_min[ray] = *smallest;
+      depth_max[ray] = *largest;
+      float* sum = scratch_;
+      std::fill_n(sum, colors, 0.f);
+      for (int64_t k = 0; k < samples_; ++k) {
+        const float *color = colors_ + sorted_rows_[k] * decoder_.color_stride, weight = row_weights_[k];
+#pragma omp simd
+        for (int64_t c = 0; c < colors; ++c) sum[c] += weight * color[c];
+      }
+      const float behind = in_.white_back ? 1 - opacity[ray] : 0;
+      for (int64_t c = 0; c < colors; ++c)
+        features[ray * colors + c] = 2 * (kColorScale * sum[c] + kColorShift * opacity[ray] + behind) - 1;
+    }
+  }
+
+  // After shade(): adds to the gradients what those of the block's pixels leave.
+  void backward(const float* grad_features, const float* grad_depth, const float* grad_opacity, Gradients to) {
+    for (int64_t r = 0; r < rays_; ++r) {
+      const int64_t ray = first_ray_ + r;
+      composite_backward(r, grad_features + ray * (in_.outputs - 1), grad_depth[ray], grad_opacity[ray]);
+    }
+    const int64_t rows = rays_ * samples_, hidden_stride = decoder_.hidden_stride;
+    const int64_t feature_stride = decoder_.feature_stride;
+    matmul({grad_out_, in_.outputs, 1}, rows, in_.outputs, decoder_.w1, hidden_stride, hidden_stride, decoder_.zeros, 0,
+           grad_hidden_, hidden_stride);
+    float *grad_hidden = grad_hidden_, *slope = slopes_;
+#pragma omp simd
+    for (int64_t i = 0; i < rows * hidden_stride; ++i) grad_hidden[i] *= slope[i];
+    if (to.w0) {
+      matmul({grad_out_, 1, in_.outputs}, in_.outputs, rows, hidden_, hidden_stride, hidden_stride, to.w1,
+             hidden_stride, to.w1, hidden_stride);
+      matmul({grad_hidden_, 1, hidden_stride}, in_.hidden, rows, features_, feature_stride, feature_stride, to.w0,
+             feature_stride, to.w0, feature_stride);
+      add_rows(rows, grad_out_, in_.outputs, to.b1);
+      add_rows(rows, grad_hidden_, hidden_stride, to.b0);
+    }
+    if (to.planes) {
+      matmul({grad_hidden_, hidden_stride, 1}, rows, in_.hidden, decoder_.w0, feature_stride, feature_stride,
+             decoder_.zeros, 0, grad_features_, feature_stride);
+      for (int64_t row = 0; row < rows; ++row)
+        for (int plane = 0; plane < 3; ++plane)
+          scatter(layout_, plane, points_ + 3 * row, grad_features_ + row * feature_stride, 0, in_.height,
+                  to.planes + plane * layout_.plane_stride());
+    }
+  }
+
+ private:
+  // Features, hidden layer and density of the samples from first_row on, `per_ray` of each ray, at depths_.
+  void decode(int64_t first_row, int64_t per_ray) {
+    const int64_t rows = rays_ * per_ray, hidden_stride = decoder_.hidden_stride;
+    const float scale = 2 / in_.box_warp;
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t row = first_row + i, ray = first_ray_ + i / per_ray;
+      float* point = points_ + 3 * row;
+      for (int axis = 0; axis < 3; ++axis)
+        point[axis] = scale * (in_.origins[3 * ray + axis] + depths_[row] * in_.directions[3 * ray + axis]);
+      gather(layout_, planes_, point, features_ + row * decoder_.feature_stride);
+    }
+    float* hidden = hidden_ + first_row * hidden_stride;
+    matmul({features_ + first_row * decoder_.feature_stride, decoder_.feature_stride, 1}, rows, in_.channels,
+           decoder_.w0_transposed, hidden_stride, hidden_stride, decoder_.b0, 0, hidden, hidden_stride);
+    if (float* slope = slopes_ ? slopes_ + first_row * hidden_stride : nullptr) {
+#pragma omp simd
+      for (int64_t i = 0; i < rows * hidden_stride; ++i) slope[i] = sigmoid(hidden[i]);
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < rows * hidden_stride; ++i) hidden[i] = softplus(hidden[i]);
+    for (int64_t i = 0; i < rows; ++i) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t j = 0; j < hidden_stride; ++j) sum += hidden[i * hidden_stride + j] * decoder_.w1[j];
+      raw_sigma_[first_row + i] = sum + in_.b1[0];
+    }
+  }
+
+  // Depths of ray r's fine samples, ascending.
+  void place_fine_samples(int64_t r) {
+    const float *coarse = depths_ + r * in_.coarse, *u = in_.u + (first_ray_ + r) * in_.fine;
+    float *fine = depths_ + rays_ * in_.coarse + r * in_.fine, *cdf = scratch_;
+    composite_weights(in_.coarse, coarse, raw_sigma_ + r * in_.coarse, alpha_, transmittance_, weights_);
+    importance_cdf(in_.coarse, weights_, cdf);
+    for (int64_t i = 0; i < in_.fine; ++i) fine[i] = importance_depth(in_.coarse, coarse, cdf, u[i]);
+    sort(in_.fine, fine);
+  }
+
+  // Sorts ray r's samples and computes their weights; returns the opacity and the weighted sum of depths.
+  float weigh(int64_t r, float* total_depth) {
+    int64_t coarse = r * in_.coarse, fine = rays_ * in_.coarse + r * in_.fine;
+    const int64_t coarse_end = coarse + in_.coarse, fine_end = fine + in_.fine;
+    for (int64_t k = 0; k < samples_; ++k) {
+      const bool take_coarse = fine == fine_end || (coarse < coarse_end && depths_[coarse] <= depths_[fine]);
+      const int64_t row = take_coarse ? coarse++ : fine++;
+      sorted_rows_[k] = row;
+      sorted_depths_[k] = depths_[row];
+      sorted_raw_sigma_[k] = raw_sigma_[row];
+    }
+    composite_weights(samples_, sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_);
+    float opacity = 0, depth = 0;
+    for (int64_t k = 0; k < samples_ - 1; ++k) {
+      opacity += weights_[k];
+      depth += weights_[k] * (sorted_depths_[k] + sorted_depths_[k + 1]) / 2;
+    }
+    row_weights_[0] = weights_[0] / 2;
+    for (int64_t k = 1; k < samples_ - 1; ++k) row_weights_[k] = (weights_[k - 1] + weights_[k]) / 2;
+    row_weights_[samples_ - 1] = weights_[samples_ - 2] / 2;
+    *total_depth = depth;
+    return opacity;
+  }
+
+  // grad_out_ of ray r's samples: raw density, then the colours before their sigmoid.
+  void composite_backward(int64_t r, const float* grad_features, float grad_depth, float grad_opacity) {
+    const int64_t colors = in_.outputs - 1;
+    float total_depth = 0, grad_sum = 0;
+    const float opacity = weigh(r, &total_depth);
+    for (int64_t c = 0; c < colors; ++c) grad_sum += 2 * grad_features[c];
+    if (in_.white_back) grad_opacity -= grad_sum;
+    float* grad_row_weights = scratch_;
+    for (int64_t k = 0; k < samples_; ++k) {
+      const float* color = colors_ + sorted_rows_[k] * decoder_.color_stride;
+      float *grad = grad_out_ + sorted_rows_[k] * in_.outputs + 1, dot = 0;
+      const float weight = row_weights_[k];
+#pragma omp simd reduction(+ : dot)
+      for (int64_t c = 0; c < colors; ++c) {
+        const float grad_color = 2 * kColorScale * grad_features[c];
+        dot += grad_color * color[c];
+        grad[c] = grad_color * weight * color[c] * (1 - color[c]);
+      }
+      grad_row_weights[k] = dot + kColorShift * grad_sum;
+    }
+    const float depth = opacity == 0 ? 0 : total_depth / opacity, depth_slope = opacity == 0 ? 0 : grad_depth / opacity;
+    float* grad_weights = row_weights_;
+    for (int64_t k = 0; k < samples_ - 1; ++k) {
+      const float middle = (sorted_depths_[k] + sorted_depths_[k + 1]) / 2;
+      grad_weights[k] =
+          (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * (middle - depth) + grad_opacity;
+    }
+    float* grad_raw_sigma = scratch_;
+    composite_weights_backward(samples_, sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_,
+                               grad_weights, grad_raw_sigma);
+    for (int64_t k = 0; k < samples_; ++k) grad_out_[sorted_rows_[k] * in_.outputs] = grad_raw_sigma[k];
+  }
+
+  static void add_rows(int64_t rows, const float* values, int64_t columns, float* sum) {
+    for (int64_t i = 0; i < rows; ++i)
+#pragma omp simd
+      for (int64_t j = 0; j < columns; ++j) sum[j] += values[i * columns + j];
+  }
+
+  const RenderRaysInputs& in_;
+  const Decoder& decoder_;
+  const PlaneLayout layout_;
+  const int64_t samples_, max_rays_;
+  const float* planes_ = nullptr;
+  int64_t first_ray_ = 0, rays_ = 0;
+  // Of every sample of the block:
+  Buffer depths_, points_, features_, hidden_, raw_sigma_, colors_;  // colors_: the sigmoids
+  Buffer slopes_, grad_out_, grad_hidden_, grad_features_;           // slopes_: of the hidden layer's softplus
+  // Of the samples or intervals of one ray, in order of depth:
+  std::vector<int64_t> sorted_rows_;
+  Buffer sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_, row_weights_, scratch_;
+};
+
+}  // namespace
+
+extern "C" {
+
+void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth, float* opacity, float* depth_min,
+                      float* depth_max, int64_t threads) {
+  const Decoder decoder(*in);
+#pragma omp parallel num_threads(threads)
+  {
+    Block block(*in, decoder, false);
+    const int64_t per_image = (in->rays + block.max_rays() - 1) / block.max_rays();
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < in->images * per_image; ++i) {
+      const int64_t image = i / per_image, first = i % per_image * block.max_rays();
+      block.shade(image, image * in->rays + first, std::min(block.max_rays(), in->rays - first));
+      block.composite(features, depth, opacity, depth_min, depth_max);
+    }
+  }
+}
+
+// All results must be zero on entry; planes_grad, or the four others together, may be null.
+// An image's rays are cut into parts, each of which sums into arrays of its own (the first part's are the results), and
+// these are added in a fixed order: no races, and the same result whenever the number of threads is the same.
+void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_features, const float* grad_depth,
+                               const float* grad_opacity, float* planes_grad, float* w0_grad, float* b0_grad,
+                               float* w1_grad, float* b1_grad, int64_t threads) {
+  const Decoder decoder(*in);
+  const int64_t parts = in->images % threads == 0 || in->images >= 4 * threads ? 1 : threads;
+  const int64_t tasks = in->images * parts, image_size = 3 * in->height * in->width * in->channels;
+  const int64_t w0_size = in->hidden * decoder.feature_stride, b0_size = decoder.hidden_stride;
+  const int64_t w1_size = in->outputs * decoder.hidden_stride, b1_size = padded(in->outputs);
+  const int64_t mlp_size = w0_size + b0_size + w1_size + b1_size;
+  const Buffer more_planes(planes_grad ? (tasks - in->images) * image_size : 0);
+  const Buffer mlp(w0_grad ? tasks * mlp_size : 0);
+#pragma omp parallel num_threads(threads)
+  {
+    Block block(*in, decoder, true);
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < tasks; ++task) {
+      const int64_t image = task / parts, part = task % parts;
+      Gradients to{};
+      if (planes_grad) {
+        const int64_t extra = image * (parts - 1) + part - 1;
+        to.planes = part == 0 ? planes_grad + image * image_size : more_planes + extra * image_size;
+      }
+      if (w0_grad) {
+        to.w0 = mlp + task * mlp_size;
+        to.b0 = to.w0 + w0_size;
+        to.w1 = to.b0 + b0_size;
+        to.b1 = to.w1 + w1_size;
+      }
+      const int64_t end = image * in->rays + in->rays * (part + 1) / parts;
+      for (int64_t ray = image * in->rays + in->rays * part / parts; ray < end; ray += block.max_rays()) {
+        block.shade(image, ray, std::min(block.max_rays(), end - ray));
+        block.backward(grad_features, grad_depth, grad_opacity, to);
+      }
+    }
+    if (planes_grad && parts > 1) {
+#pragma omp for schedule(static)
+      for (int64_t i = 0; i < in->images * image_size; ++i) {
+        const int64_t image = i / image_size, texel = i % image_size;
+        for (int64_t part = 1; part < parts; ++part)
+          planes_grad[i] += more_planes[(image * (parts - 1) + part - 1) * image_size + texel];
+      }
+    }
+  }
+  if (!w0_grad) return;
+  for (int64_t task = 0; task < tasks; ++task) {
+    const float *w0 = mlp + task * mlp_size, *b0 = w0 + w0_size, *w1 = b0 + b0_size, *b1 = w1 + w1_size;
+    for (int64_t j = 0; j < in->hidden; ++j) {
+      b0_grad[j] += b0[j];
+      for (int64_t c = 0; c < in->channels; ++c) w0_grad[j * in->channels + c] += w0[j * decoder.feature_stride + c];
+      for (int64_t k = 0; k < in->outputs; ++k) w1_grad[k * in->hidden + j] += w1[k * decoder.hidden_stride + j];
+    }
+    for (int64_t k = 0; k < in->outputs; ++k) b1_grad[k] += b1[k];
+  }
+}
+}
