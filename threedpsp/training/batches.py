@@ -18,10 +18,13 @@ IMAGE_SIDE = 128
 class PortraitBatch:
     """image [N,3,128,128] in [-1,1]; mask, face, depth [N,1,128,128] (depth 0 where face is 0); camera.
 
+    backdrop [N,3,128,128]: the photo with the person painted over by what is around.
+
     landmarks [N,478,2] in pixels of the 128 image; mesh [N,468,3] world; index [N] in the set; flipped [N] bool.
     """
 
     image: Tensor
+    backdrop: Tensor
     mask: Tensor
     face: Tensor
     depth: Tensor
@@ -94,8 +97,9 @@ class PortraitBatches:
             image = (image * gain + normal(n, 1, 1, 1) * augmentation.tint).clamp(-1, 1)
         face = (maps[:, 1:2] > 0.99).float()
         depth = maps[:, 2:3] / maps[:, 1:2].clamp_min(0.5) * face
+        backdrop = without_person(image, maps[:, :1])
         return PortraitBatch(
-            image, maps[:, :1], face, depth, camera, landmarks * IMAGE_SIDE, mesh, index, flipped
+            image, backdrop, maps[:, :1], face, depth, camera, landmarks * IMAGE_SIDE, mesh, index, flipped
         )
 
 
@@ -121,6 +125,21 @@ def turned(camera: Camera, angle: Tensor, shift: Tensor) -> Camera:
     cam2world = camera.cam2world.clone()
     cam2world[:, :3, :3] = cam2world[:, :3, :3] @ motion.mT
     return Camera(cam2world, camera.intrinsics)
+
+
+def without_person(image: Tensor, mask: Tensor) -> Tensor:
+    """The image where the mask is 0, and smooth colours from around where it is 1 (pull, then push)."""
+    certain = (1 - F.max_pool2d(mask, 7, 1, 3)).clamp_min(0)
+    colours, weights = [image * certain], [certain]
+    while colours[-1].shape[-1] > 1:
+        colours.append(F.avg_pool2d(colours[-1], 2))
+        weights.append(F.avg_pool2d(weights[-1], 2))
+    filled = colours[-1] / weights[-1].clamp_min(1e-4)
+    for colour, weight in zip(colours[-2::-1], weights[-2::-1], strict=True):
+        filled = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
+        own = colour / weight.clamp_min(1e-4)
+        filled = torch.where(weight > 1e-4, filled + (own - filled) * weight.clamp(max=1), filled)
+    return filled
 
 
 def _moved(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:

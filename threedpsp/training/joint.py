@@ -9,6 +9,7 @@ Everything needed to go on is in the output folder; the same command resumes.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
@@ -37,7 +39,7 @@ from ..types import TriPlanes
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight
 from .config import JointConfig
 from .latents import principal_latents
-from .losses import projected, shell_loss, shrink, solid_loss, surface_loss
+from .losses import backdrop_loss, projected, shell_loss, shrink, solid_loss, surface_loss
 from .portraits import PortraitSet
 from .sheets import save_training_sheet
 
@@ -206,6 +208,7 @@ class JointTrainer:
             "raw": 0.7 * (raw - shrink(batch.image, side)).abs().mean(),
             "image": ((image - batch.image).abs() * weight).mean(),
             "surface": surface_loss(opacity, depth, batch, batch.camera),
+            "backdrop": 0.3 * backdrop_loss(planes, batch),
         }
         if self.step % 2:
             losses["perceptual"] = c.perceptual_weight * self.perceptual(image, batch.image).mean()
@@ -225,10 +228,8 @@ class JointTrainer:
         """The mirrored photo under the mirrored camera: its silhouette and depth, and weakly its colours."""
         camera = batch.camera.mirrored()
         features, opacity, depth = self.features(planes, camera, COARSE_SIDE)
-        flipped = PortraitBatch(
-            *(t.flip(3) for t in (batch.image, batch.mask, batch.face, batch.depth)),
-            camera, batch.landmarks, batch.mesh, batch.index, batch.flipped,
-        )  # fmt: skip
+        maps = {name: getattr(batch, name).flip(3) for name in ("image", "backdrop", "mask", "face", "depth")}
+        flipped = dataclasses.replace(batch, camera=camera, **maps)
         error = (features[:, :3] - shrink(flipped.image, COARSE_SIDE)).abs().mean(1, keepdim=True)
         person = shrink(flipped.mask, COARSE_SIDE)
         return {
@@ -251,8 +252,10 @@ class JointTrainer:
         image = self.generator.superresolution(features[:, :3], features, ws[:1])
         landmarks = projected(batch.mesh[:1], camera, IMAGE_SIDE)
         difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
+        free = F.interpolate(1 - opacity, size=IMAGE_SIDE, mode="bilinear", align_corners=False).detach()
         return {
             "solid": 0.2 * solid_loss(opacity),
+            "novel_backdrop": ((image - batch.backdrop[:1]).abs() * free).mean(),
             "novel": self.config.novel_weight * difference.square().sum(1).mean(),
         }
 

@@ -45,6 +45,18 @@ def surface_loss(opacity: Tensor, depth: Tensor, batch: PortraitBatch, camera: C
     return silhouette + 8 * face + slab
 
 
+def backdrop_loss(planes: TriPlanes, batch: PortraitBatch) -> Tensor:
+    """The background's colours as around the person, and all its features smooth where the person hides it."""
+    assert planes.background is not None
+    side = 32
+    features = F.adaptive_avg_pool2d(planes.background, side)
+    colour = (features[:, :3] * 2 - 1 - shrink(batch.backdrop, side)).abs().mean()
+    hidden = shrink(batch.mask, side)
+    steps_x = (features[..., 1:] - features[..., :-1]).abs() * hidden[..., 1:]
+    steps_y = (features[..., 1:, :] - features[..., :-1, :]).abs() * hidden[..., 1:, :]
+    return colour + steps_x.mean() + steps_y.mean()
+
+
 def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: torch.Generator) -> Tensor:
     """Empty just outside the face's surface, dense just inside; mesh [N,468,3] world."""
     n, points = len(mesh), 384

@@ -1,0 +1,135 @@
+"""From a joint training's checkpoint to the embedded weights: fits mapping, saves generator and encoder.
+
+    python -m threedpsp.training.finish --portraits portraits.safetensors --run runs/tiny --output threedpsp/weights/tiny
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import tyro
+from torch import Tensor
+
+from ..camera import Camera
+from ..eg3d.config import GeneratorConfig
+from ..eg3d.generator import Generator
+from ..eg3d.layers import LRELU_GAIN, LRELU_SLOPE
+from ..eg3d.mapping import Mapping, unit_second_moment
+from ..encoder.config import EncoderConfig
+from ..encoder.encoder import Encoder, build_encoder
+from ..encoder.inversion import invert_steps
+from ..errors import InputError
+from ..preprocessing.landmark_model import mirror_index
+from ..weights.load import load_generator, save_encoder, save_generator
+from .batches import Augmentation, PortraitBatches
+from .portraits import PortraitSet
+
+log = logging.getLogger(__name__)
+
+COMPONENTS = 96  # of the portraits' w that z spans; the rest is what the encoder could not explain
+
+
+def load_networks(checkpoint: Path) -> tuple[Generator, Encoder]:
+    """The averaged networks of a joint training's checkpoint, in eval mode, the generator rounded to fp16."""
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint} does not exist; give the checkpoint of a joint training.")
+    state = torch.load(checkpoint, weights_only=True)
+    generator = Generator(GeneratorConfig.tiny()).eval().requires_grad_(False)
+    generator.load_state_dict({name: t.half().float() for name, t in state["generator_ema"].items()})
+    sizes = generator.config
+    encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim))
+    encoder.load_state_dict(state["encoder_ema"])
+    encoder.latent_avg.copy_(state["latent_avg"])
+    return generator, encoder.requires_grad_(False)
+
+
+@torch.no_grad()
+def portrait_ws(generator: Generator, encoder: Encoder, portraits: PortraitSet, steps: int) -> Tensor:
+    """ws [2N,L,w_dim] of all portraits and their mirror images."""
+    mirror_points = torch.from_numpy(mirror_index())
+    batches = PortraitBatches(portraits, mirror_points, seed=0)
+    rows = []
+    for flip in (0.0, 1.0):
+        augmentation = Augmentation(flip=flip, roll_degrees=0, shift=0, tint=0)
+        for start in range(0, len(portraits), 8):
+            batch = batches.make(torch.arange(start, min(start + 8, len(portraits))), augmentation)
+            *_, last = invert_steps(encoder, generator, batch.image, batch.camera, steps)
+            rows.append(last.ws)
+    return torch.cat(rows)
+
+
+def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 3000, seed: int = 0) -> float:
+    """Make mapping turn standard normal z into the distribution of w: a Gaussian on its principal components.
+
+    Args:
+        mapping: changed in place.
+        w: [M,w_dim] to imitate.
+        labels: [K,25] conditioning cameras that mapping shall not mind.
+        steps: of Adam, batches of 256.
+        seed: of z and of the start.
+
+    Returns:
+        The last error, in standard deviations of w.
+    """
+    random = torch.Generator().manual_seed(seed)
+    mean = w.mean(0)
+    _, strength, directions = torch.linalg.svd(w - mean, full_matrices=False)
+    kept = min(COMPONENTS, mapping.fc0.weight.shape[1] - mapping.embed.weight.shape[0])  # type: ignore[union-attr]
+    basis = directions[:kept] * (strength[:kept] / math.sqrt(len(w) - 1))[:, None]
+    spread = w.std()
+    layers = [mapping.embed, mapping.fc0, mapping.fc1]
+    effective = [t.detach().clone().requires_grad_() for layer in layers for t in layer.effective()]  # type: ignore[operator,union-attr]
+    optimizer = torch.optim.Adam(effective, lr=2e-3)
+    z_dim = mapping.fc0.weight.shape[1] - mapping.embed.weight.shape[0]  # type: ignore[union-attr]
+    error = math.inf
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 2 * (1 - step / steps))
+        z = torch.randn(256, z_dim, generator=random)
+        label = labels[torch.randint(len(labels), (256,), generator=random)]
+        h = torch.cat([unit_second_moment(z), unit_second_moment(F.linear(label, *effective[:2]))], 1)
+        for weight, bias in (effective[2:4], effective[4:6]):
+            h = F.leaky_relu(F.linear(h, weight, bias), LRELU_SLOPE) * LRELU_GAIN
+        loss = ((h - mean - z[:, :kept] @ basis) / spread).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        error = loss.item() ** 0.5
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, zip(effective[::2], effective[1::2], strict=True), strict=True):
+            layer.weight.copy_(weight / layer.weight_gain)  # type: ignore[union-attr,operator]
+            layer.bias.copy_(bias / layer.bias_gain)  # type: ignore[union-attr,operator]
+        mapping.w_avg.copy_(mean)
+    return error
+
+
+def main(portraits: Path, run: Path, output: Path, steps: int = 3) -> None:
+    """Finish a run.
+
+    Args:
+        portraits: what the training read.
+        run: folder of the joint training.
+        output: folder for generator.safetensors and encoder.safetensors.
+        steps: encoder steps that make the portraits' ws.
+    """
+    checkpoints = sorted(run.glob("checkpoint_0_of_*.pt"))
+    if not checkpoints:
+        raise InputError(f"No checkpoint in {run}.")
+    generator, encoder = load_networks(checkpoints[-1])
+    data = PortraitSet.load(portraits)
+    ws = portrait_ws(generator, encoder, data, steps)
+    error = fit_mapping(generator.backbone.mapping, ws.mean(1), Camera.from_label(data.label).label)
+    log.info("mapping: error %.3f standard deviations", error)
+    output.mkdir(parents=True, exist_ok=True)
+    save_generator(generator, output / "generator.safetensors")
+    encoder.generator_fingerprint = load_generator(output, "cpu").fingerprint
+    save_encoder(encoder, output / "encoder.safetensors")
+    log.info("saved to %s, generator %s", output, encoder.generator_fingerprint)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    tyro.cli(main, description=__doc__)
