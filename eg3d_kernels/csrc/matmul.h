@@ -26,6 +26,15 @@ inline Lanes load(const float* from) {
 
 inline void store(float* to, Lanes lanes) { memcpy(to, &lanes, sizeof lanes); }
 
+// Of two vectors whose size is a multiple of kLanes.
+inline float dot(const float* a, const float* b, int64_t size) {
+  Lanes sums = load(a) * load(b);
+  for (int64_t i = kLanes; i < size; i += kLanes) sums += load(a + i) * load(b + i);
+  float sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += sums[i];
+  return sum;
+}
+
 // A matrix read one number at a time, in any layout.
 struct Strided {
   const float* data;

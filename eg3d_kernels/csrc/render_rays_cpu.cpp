@@ -89,7 +89,7 @@ class Block {
         samples_(in.coarse + in.fine),
         max_rays_(std::max<int64_t>(1, kBlockSamples / samples_)),
         depths_(max_rays_ * samples_),
-        points_(max_rays_ * samples_ * 3),
+        footprints_(max_rays_ * samples_ * 3),
         features_(max_rays_ * samples_ * decoder.feature_stride),
         hidden_(max_rays_ * samples_ * decoder.hidden_stride),
         raw_sigma_(max_rays_ * samples_),
@@ -181,7 +181,7 @@ class Block {
              decoder_.zeros, 0, grad_features_, feature_stride);
       for (int64_t row = 0; row < rows; ++row)
         for (int plane = 0; plane < 3; ++plane)
-          scatter(layout_, plane, points_ + 3 * row, grad_features_ + row * feature_stride, 0, in_.height,
+          scatter(layout_, footprints_[3 * row + plane], grad_features_ + row * feature_stride, 0, in_.height,
                   to.planes + plane * layout_.plane_stride());
     }
   }
@@ -191,13 +191,15 @@ class Block {
   void decode(int64_t first_row, int64_t per_ray) {
     const int64_t rows = rays_ * per_ray, hidden_stride = decoder_.hidden_stride;
     const float scale = 2 / in_.box_warp;
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t row = first_row + i, ray = first_ray_ + i / per_ray;
-      float* point = points_ + 3 * row;
+    for (int64_t row = first_row; row < first_row + rows; ++row) {
+      const int64_t ray = first_ray_ + (row - first_row) / per_ray;
+      float point[3];
       for (int axis = 0; axis < 3; ++axis)
         point[axis] = scale * (in_.origins[3 * ray + axis] + depths_[row] * in_.directions[3 * ray + axis]);
-      gather(layout_, planes_, point, features_ + row * decoder_.feature_stride);
+      for (int plane = 0; plane < 3; ++plane) footprints_[3 * row + plane] = footprint(layout_, plane, point);
     }
+    for (int64_t row = first_row; row < first_row + rows; ++row)
+      gather(layout_, planes_, &footprints_[3 * row], features_ + row * decoder_.feature_stride);
     float* hidden = hidden_ + first_row * hidden_stride;
     matmul({features_ + first_row * decoder_.feature_stride, decoder_.feature_stride, 1}, rows, in_.channels,
            decoder_.w0_transposed, hidden_stride, hidden_stride, decoder_.b0, 0, hidden, hidden_stride);
@@ -207,12 +209,8 @@ class Block {
     }
 #pragma omp simd
     for (int64_t i = 0; i < rows * hidden_stride; ++i) hidden[i] = softplus(hidden[i]);
-    for (int64_t i = 0; i < rows; ++i) {
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t j = 0; j < hidden_stride; ++j) sum += hidden[i * hidden_stride + j] * decoder_.w1[j];
-      raw_sigma_[first_row + i] = sum + in_.b1[0];
-    }
+    for (int64_t i = 0; i < rows; ++i)
+      raw_sigma_[first_row + i] = dot(hidden + i * hidden_stride, decoder_.w1, hidden_stride) + in_.b1[0];
   }
 
   // Depths of ray r's fine samples, ascending.
@@ -295,7 +293,9 @@ class Block {
   const float* planes_ = nullptr;
   int64_t first_ray_ = 0, rays_ = 0;
   // Of every sample of the block:
-  Buffer depths_, points_, features_, hidden_, raw_sigma_, colors_;  // colors_: the sigmoids
+  Buffer depths_;
+  std::vector<Footprint> footprints_;                        // in the three planes
+  Buffer features_, hidden_, raw_sigma_, colors_;            // colors_: the sigmoids
   Buffer slopes_, grad_out_, grad_hidden_, grad_features_;           // slopes_: of the hidden layer's softplus
   // Of the samples or intervals of one ray, in order of depth:
   std::vector<int64_t> sorted_rows_;

@@ -12,8 +12,11 @@ void eg3d_sample_planes(const float* planes, const float* points, float* out, in
                         int64_t width, int64_t channels, const int32_t* axes, int64_t threads) {
   const PlaneLayout layout{height, width, channels, axes};
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < n * p; ++i)
-    eg3d::gather(layout, planes + i / p * 3 * layout.plane_stride(), points + 3 * i, out + i * channels);
+  for (int64_t i = 0; i < n * p; ++i) {
+    eg3d::Footprint prints[3];
+    for (int plane = 0; plane < 3; ++plane) prints[plane] = eg3d::footprint(layout, plane, points + 3 * i);
+    eg3d::gather(layout, planes + i / p * 3 * layout.plane_stride(), prints, out + i * channels);
+  }
 }
 
 // planes_grad must be zero on entry. A task owns a band of rows of one plane and visits all points of its image, so each
@@ -30,7 +33,8 @@ void eg3d_sample_planes_grad_planes(const float* points, const float* grad, floa
     const int64_t first_row = height * band / bands, end_row = height * (band + 1) / bands;
     float* plane_grad = planes_grad + (image * 3 + plane) * layout.plane_stride();
     for (int64_t i = image * p; i < (image + 1) * p; ++i)
-      eg3d::scatter(layout, plane, points + 3 * i, grad + i * channels, first_row, end_row, plane_grad);
+      eg3d::scatter(layout, eg3d::footprint(layout, plane, points + 3 * i), grad + i * channels, first_row, end_row,
+                    plane_grad);
   }
 }
 
