@@ -8,10 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.core.small_networks import ENCODER, GENERATOR, small_generator
 from threedpsp.camera import Camera
-from threedpsp.eg3d.config import GeneratorConfig, RenderConfig
 from threedpsp.eg3d.generator import Generator
-from threedpsp.encoder.config import EncoderConfig
 from threedpsp.encoder.encoder import Encoder, build_encoder
 from threedpsp.encoder.inversion import (
     compute_avg_image,
@@ -22,40 +21,10 @@ from threedpsp.encoder.inversion import (
 )
 from threedpsp.errors import InputError, WeightsError
 
-GENERATOR = GeneratorConfig(
-    z_dim=16,
-    w_dim=24,
-    img_resolution=64,
-    channel_base=512,
-    channel_max=16,
-    start_resolution=8,
-    plane_resolution=32,
-    plane_channels=8,
-    decoder_hidden=8,
-    neural_rendering_resolution=32,
-    sr_resolution=32,
-    sr_up=(False, True),
-    sr_channels=(8, 8),
-    rendering=RenderConfig(depth_resolution=6, depth_resolution_importance=4),
-)
-ENCODER = EncoderConfig(
-    input_resolution=32,
-    depths=(1, 1, 1, 1),
-    widths=(8, 8, 16, 16),
-    fpn_width=16,
-    num_ws=GENERATOR.num_ws,
-    w_dim=24,
-    coarse_rows=2,
-    middle_rows=2,
-    head_width=16,
-    shared_heads=True,
-)
-
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    torch.manual_seed(0)
-    return Generator(GENERATOR).eval().requires_grad_(False)
+    return small_generator()
 
 
 @pytest.fixture()

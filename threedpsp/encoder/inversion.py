@@ -78,8 +78,8 @@ def compute_avg_image(generator: Generator, latent_avg: Float[Tensor, "1 l w"], 
     return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="bilinear")
 
 
-def resize_photo(image: Float[Tensor, "n 3 s s"], side: int) -> Float[Tensor, "n 3 r r"]:
-    """Photos at another side: area pooling when shrinking, bilinear when growing."""
+def resize_photo(image: Float[Tensor, "n c s s"], side: int) -> Float[Tensor, "n c r r"]:
+    """Photos (or other square maps) at another side: area pooling when shrinking, bilinear when growing."""
     if image.shape[-1] == side:
         return image
     if image.shape[-1] > side:

@@ -1,0 +1,279 @@
+"""Refining: after the encoder, optimise ws, then the camera and the generator's weights, for one photo.
+
+The best state by the objective at the photo (pixels, perception, identity, distance to the encoder's ws) is kept, so
+the result is never worse than its input. Views that no photo shows are only guarded: by the mirrored photo, by
+identity, and by keeping the geometry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..camera import Camera
+from ..eg3d.generator import Generator
+from ..errors import InputError, WeightsError
+from ..types import FaceCrop, Inversion, TriPlanes, WPlus
+from .camera_offset import CameraOffset, angle_between_degrees
+from .refine_config import RefineConfig
+from .refine_terms import NovelViews, PhotoTarget
+
+__all__ = ["RefineConfig", "RefineProgress", "refine"]
+
+WARM_UP_STEPS = 5
+FROZEN = "backbone.mapping."
+
+_clock = time.perf_counter
+
+
+@dataclass(frozen=True)
+class RefineProgress:
+    """Where refining stands.
+
+    step: updates done. fraction: of the budget, 0..1.
+    losses: the objective's weighted terms by name. objective: their sum. image: the current picture [1,3,R,R].
+    """
+
+    step: int
+    fraction: float
+    losses: dict[str, float]
+    objective: float
+    image: Tensor
+
+
+ProgressCallback = Callable[[RefineProgress], bool | None]
+
+
+def refine(
+    generator: Generator,
+    inversion: Inversion,
+    crop: FaceCrop,
+    config: RefineConfig | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> Inversion:
+    """Brings one inversion closer to its photo.
+
+    Args:
+        generator: the one that `inversion` was made with; it is not changed.
+        inversion: of one photo.
+        crop: that photo, with landmarks and mirror_sigma if there are any.
+        config: budget, freedom, weights; default `RefineConfig()`.
+        on_progress: called before each update; returning False ends refining with the best so far.
+
+    Returns:
+        A new Inversion: ws, camera, render, `generator_delta` (float16, all that was tuned, earlier tuning included),
+        the same `steps`, and `info["refine"]` with steps, seconds, the objective before and after, and notes.
+
+    Raises:
+        InputError: not exactly one photo.
+        WeightsError: the inversion belongs to another generator.
+    """
+    started = _clock()
+    counts = {len(inversion.latent.ws), len(crop.image), len(inversion.camera), len(crop.camera)}
+    if counts != {1}:
+        raise InputError(
+            f"refine takes one photo and its inversion; got {len(crop.image)} and {len(inversion.latent.ws)}."
+        )
+    if inversion.latent.generator != generator.fingerprint:
+        raise WeightsError(
+            f"This inversion belongs to generator {inversion.latent.generator}, not to {generator.fingerprint}. "
+            "Load the generator it was made with."
+        )
+    return _Refiner(generator, inversion, crop, config or RefineConfig(), started).run(on_progress)
+
+
+class _Budget:
+    """Steps, or seconds since `started`."""
+
+    def __init__(self, config: RefineConfig, started: float) -> None:
+        self.steps, self.seconds, self.started = config.steps, config.seconds or 0.0, started
+        self.last, self.longest = started, 0.0
+
+    def fraction(self, step: int) -> float:
+        """Share that is spent, 0..1."""
+        if self.steps is not None:
+            return min(step / self.steps, 1.0) if self.steps else 1.0
+        return min((_clock() - self.started) / self.seconds, 1.0) if self.seconds else 1.0
+
+    def spent(self, step: int) -> bool:
+        """Whether another step would go beyond it (as long as the longest so far, and the final render besides)."""
+        if self.steps is not None:
+            return step >= self.steps
+        now = _clock()
+        if step > 0:
+            self.longest = max(self.longest, now - self.last)
+        self.last = now
+        return now - self.started + 1.5 * self.longest >= self.seconds
+
+
+class _Refiner:
+    """The state of refining one photo."""
+
+    def __init__(
+        self, generator: Generator, inversion: Inversion, crop: FaceCrop, config: RefineConfig, started: float
+    ) -> None:
+        self.original, self.inversion, self.config = generator, inversion, config
+        self.device = generator.device
+        self.budget = _Budget(config, started)
+        self.started = started
+        self.generator = generator.with_delta(inversion.generator_delta or {}).requires_grad_(False)
+        self.tuned = {n: p for n, p in self.generator.named_parameters() if not n.startswith(FROZEN)}
+        self.tuning = False
+        self.ws_start = inversion.latent.ws.detach().to(self.device, torch.float32)
+        self.ws_scale = self.ws_start.std().clamp_min(1e-3)
+        self.ws_step = torch.zeros_like(self.ws_start, requires_grad=True)  # in units of ws_scale
+        start_camera = inversion.camera.to(self.device, torch.float32)
+        self.camera = CameraOffset(start_camera, config.camera_degrees, config.camera_shift).to(self.device)
+        self.target = PhotoTarget(crop, generator.config.img_resolution, self.device, config)
+        groups: list[dict[str, Any]] = [{"params": [self.ws_step], "base": config.ws_lr}]
+        if config.camera_degrees or config.camera_shift:
+            groups += [
+                {"params": [self.camera.turn], "base": config.camera_lr},
+                {"params": [self.camera.shift], "base": config.camera_lr * 0.005},  # a pixel of 128 is .005
+            ]
+        self.optimizer = torch.optim.Adam(groups, lr=config.ws_lr, betas=(0.9, 0.99))
+
+    @property
+    def ws(self) -> Tensor:
+        return self.ws_start + self.ws_scale * self.ws_step
+
+    def run(self, on_progress: ProgressCallback | None) -> Inversion:
+        novel = self._novel_views()
+        step, best = 0, math.inf
+        kept = self._snapshot()
+        while True:
+            fraction = self.budget.fraction(step)
+            if not self.tuning and self.config.tune_generator and fraction >= self.config.tune_after:
+                self._start_tuning()
+            ws, camera = self.ws, self.camera()
+            planes = self._planes(self.generator, ws)
+            image = self.generator.render(planes, ws, camera).image
+            losses = self._photo_losses(image)
+            numbers = _numbers(losses)
+            objective = sum(numbers.values())
+            if objective < best:
+                best, kept = objective, self._snapshot()
+            if on_progress is not None:
+                state = RefineProgress(step, fraction, numbers, objective, image.detach())
+                if on_progress(state) is False:
+                    break
+            if self.budget.spent(step) or not math.isfinite(objective):
+                break
+            losses |= self._guards(novel, planes, ws, camera, step)
+            self._update(losses, fraction, step)
+            step += 1
+        self._restore(kept)
+        return self._result(step)
+
+    def _novel_views(self) -> NovelViews | None:
+        """Made from the head as it came."""
+        config = self.config
+        with torch.no_grad():
+            camera = self.camera()
+            planes = self._planes(self.generator, self.ws_start)
+            self.start_render = self.generator.render(planes, self.ws_start, camera)
+            self.start_losses = _numbers(self._photo_losses(self.start_render.image))
+        if not config.novel_yaw_degrees or not (config.novel_weight or config.geometry_weight):
+            return None
+        return NovelViews(self.generator, planes, self.ws_start, camera, self.start_render, self.target)
+
+    def _planes(self, generator: Generator, ws: Tensor) -> TriPlanes:
+        planes = generator.planes(ws)
+        offset = self.inversion.plane_offset
+        if offset is None:
+            return planes
+        return dataclasses.replace(planes, features=planes.features + offset.to(planes.features))
+
+    def _photo_losses(self, image: Tensor) -> dict[str, Tensor]:
+        """What decides which state is best."""
+        losses = self.target.terms(image)
+        losses["distance"] = self.config.distance_weight * self.ws_step.square().mean()
+        return losses
+
+    def _guards(
+        self, novel: NovelViews | None, planes: TriPlanes, ws: Tensor, camera: Camera, step: int
+    ) -> dict[str, Tensor]:
+        """The mirrored photo and the novel views take turns."""
+        mirror = self.config.mirror_weight > 0
+        if mirror and (novel is None or step % 2 == 0):
+            image = self.generator.render(planes, ws, camera.mirrored()).image
+            return {"mirror": self.target.mirror_loss(image)}
+        if novel is not None:
+            return novel.losses(self.generator, planes, ws, step // 2 if mirror else step)
+        return {}
+
+    def _start_tuning(self) -> None:
+        self.tuning = True
+        for parameter in self.tuned.values():
+            parameter.requires_grad_(True)
+        self.optimizer.add_param_group({"params": list(self.tuned.values()), "base": self.config.tune_lr})
+
+    def _update(self, losses: dict[str, Tensor], fraction: float, step: int) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(losses.values(), self.ws_start.new_zeros([])).backward()
+        factor = min(1.0, (step + 1) / WARM_UP_STEPS) * (0.55 + 0.45 * math.cos(math.pi * fraction))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * factor
+        self.optimizer.step()
+
+    def _snapshot(self) -> list[Tensor]:
+        state = [self.ws_step, self.camera.turn, self.camera.shift, *(self.tuned.values() if self.tuning else ())]
+        return [tensor.detach().clone() for tensor in state]
+
+    @torch.no_grad()
+    def _restore(self, kept: list[Tensor]) -> None:
+        """Back to a snapshot; one from before tuning has no weights, so these go back to their start."""
+        for tensor, value in zip((self.ws_step, self.camera.turn, self.camera.shift), kept[:3], strict=True):
+            tensor.copy_(value)
+        values = kept[3:]
+        if self.tuning and not values:
+            start = dict(self.original.with_delta(self.inversion.generator_delta or {}).named_parameters())
+            values = [start[name] for name in self.tuned]
+        for parameter, value in zip(self.tuned.values(), values, strict=False):
+            parameter.copy_(value)
+
+    @torch.no_grad()
+    def _result(self, step: int) -> Inversion:
+        delta = self._delta()
+        generator = self.original.with_delta(delta or {})  # as it will be after saving: rounded to float16
+        ws, camera = self.ws.detach(), self.camera()
+        render = generator.render(self._planes(generator, ws), ws, camera)
+        losses = _numbers(self._photo_losses(render.image))
+        if not sum(losses.values()) <= sum(self.start_losses.values()):
+            ws, camera, render, delta = self.ws_start, self.camera.camera, self.start_render, None
+            losses, delta = self.start_losses, self.inversion.generator_delta
+        info = {
+            "steps": step,
+            "seconds": round(_clock() - self.started, 2),
+            "before": {name: round(value, 5) for name, value in self.start_losses.items()},
+            "after": {name: round(value, 5) for name, value in losses.items()},
+            "camera_turned_degrees": round(angle_between_degrees(self.camera.camera, camera).item(), 3),
+            "generator_tuned": delta is not None,
+            "notes": self.target.notes,
+        }
+        return dataclasses.replace(
+            self.inversion,
+            latent=WPlus(ws, self.inversion.latent.generator),
+            camera=camera,
+            render=render,
+            generator_delta=delta,
+            info={**self.inversion.info, "refine": info},
+        )
+
+    def _delta(self) -> dict[str, Tensor] | None:
+        """What tuning changed in all, against the original generator."""
+        if not self.tuning and not self.inversion.generator_delta:
+            return None
+        original = dict(self.original.named_parameters())
+        return {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+
+
+def _numbers(losses: dict[str, Tensor]) -> dict[str, float]:
+    return {name: loss.item() for name, loss in losses.items()}

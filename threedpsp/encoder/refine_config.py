@@ -1,0 +1,64 @@
+"""The choices of refining."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Budget, freedom and loss weights of refining one photo. A weight of 0 switches a term off."""
+
+    seconds: float | None = 30.0
+    """Wall-clock budget, networks' loading included; ignored where `steps` is given. Results then vary a little."""
+    steps: int | None = None
+    """Budget in steps; the result then depends on the seed alone."""
+    seed: int = 0
+    """Which novel views are looked at, in which order."""
+
+    ws_lr: float = 0.03
+    """Learning rate of ws, in standard deviations of the start's numbers."""
+    camera_lr: float = 0.1
+    """Learning rate of the camera, degrees."""
+    camera_degrees: float = 3.0
+    """The camera may turn about the head by this much around each axis; 0 = it stays."""
+    camera_shift: float = 0.02
+    """The camera may move sideways and up by this much, world units (.005 is a pixel of 128)."""
+    tune_generator: bool = True
+    """Also tune the generator's own weights for this photo (kept as a difference, with the result)."""
+    tune_after: float = 0.3
+    """Share of the budget after which tuning begins."""
+    tune_lr: float = 2e-3
+    """Learning rate of the generator's weights."""
+
+    l2_weight: float = 10.0
+    """Squared error to the photo, images in [-1,1]."""
+    perceptual_weight: float = 1.0
+    """ST-LPIPS (AlexNet) to the photo."""
+    identity_weight: float = 0.5
+    """Squared identity distance to the photo."""
+    distance_weight: float = 0.02
+    """Squared distance to the encoder's ws, in variances of the start's numbers."""
+    mirror_weight: float = 0.2
+    """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
+    novel_weight: float = 0.25
+    """Squared identity distance to the photo at views that no photo shows."""
+    novel_yaw_degrees: float = 25.0
+    """How far those views turn to each side."""
+    geometry_weight: float = 2.0
+    """Keeps depth (world units) and opacity at those views as they were."""
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.seconds is None:
+            raise InputError("Refining needs a budget: seconds or steps.")
+        if self.steps is not None and self.steps < 0:
+            raise InputError(f"steps must not be negative; got {self.steps}.")
+        if self.seconds is not None and not 0 <= self.seconds < float("inf"):
+            raise InputError(f"seconds must be finite and not negative; got {self.seconds}.")
+        if not 0 <= self.tune_after <= 1:
+            raise InputError(f"tune_after is a share of the budget, 0 to 1; got {self.tune_after}.")
+        for name in ("camera_degrees", "camera_shift", "novel_yaw_degrees"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative; got {getattr(self, name)}.")
