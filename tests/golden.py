@@ -1,4 +1,4 @@
-"""Finds recorded values of the published networks: small copies in tests/data, all of them in a folder beside the project."""
+"""Finds recorded values of the published networks: small copies in tests/data, all in a folder beside the project."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""From a joint training's checkpoint to the embedded weights: fits mapping, saves generator and encoder.
-
-    python -m threedpsp.training.finish --portraits portraits.safetensors --run runs/tiny --output threedpsp/weights/tiny
-"""
+"""From a joint training's checkpoint to the embedded weights: fits mapping, saves generator and encoder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Trains the tiny generator together with an encoder, on portraits, on CPU.
 
-    torchrun --standalone --nproc-per-node 2 -m threedpsp.training.joint --portraits portraits.safetensors --output runs/tiny
+    torchrun --standalone --nproc-per-node 2 -m threedpsp.training.joint --portraits P.safetensors --output runs/tiny
 
 Several one-thread workers average their gradients (faster on a CPU than one worker with several threads).
 Everything needed to go on is in the output folder; the same command resumes.

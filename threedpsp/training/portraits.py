@@ -1,7 +1,4 @@
-"""Portraits -> what the tiny generator learns from: crops, cameras, person masks, face meshes and their depth.
-
-    python -m threedpsp.training.portraits PHOTOS MASKS portraits.safetensors
-"""
+"""Portraits -> what the tiny generator learns from: crops, cameras, person masks, face meshes and their depth."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def read_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}). Copy or download it again.") from error
+        raise WeightsError(f"{path} is not a readable safetensors file ({error}). Copy it again.") from error
     if metadata.get("kind") != kind:
         raise WeightsError(f"{path} holds {metadata.get('kind', 'no known kind of weights')!r}, not a {kind}.")
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, metadata

@@ -1,0 +1,65 @@
+"""`threedpsp train-tiny`: the training that made the embedded model."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ..device import available_threads
+from ..errors import InputError
+from .command import Command
+
+
+@dataclass(frozen=True)
+class TrainTiny(Command):
+    """Train the tiny generator and its encoder on portraits, on the CPU; the same command resumes a stopped run.
+
+    The portraits come from: python -m threedpsp.training.portraits --help
+
+    Example: threedpsp train-tiny portraits.safetensors -o runs/tiny
+    """
+
+    portraits: Annotated[Path | None, tyro.conf.Positional] = None
+    """The file of prepared portraits."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/tiny")
+    """Folder for checkpoints, contact sheets and, at the end, weights/."""
+    workers: int = available_threads()
+    """Processes that share the work, one thread each."""
+    steps: int = 0
+    """Optimizer steps; 0: the preset's."""
+
+    def run(self) -> int:
+        """Trains, then writes output/weights."""
+        if self.portraits is None:
+            raise InputError("No portraits given. Example: threedpsp train-tiny portraits.safetensors -o runs/tiny")
+        from ..training.config import JointConfig
+        from ..training.finish import main as finish
+
+        config = JointConfig(self.portraits, self.output, seed=self.seed)
+        if self.steps:
+            config = dataclasses.replace(config, steps=self.steps)
+        _launch(config, self.workers)
+        finish(self.portraits, self.output, self.output / "weights")
+        self.result(f"weights: {self.output / 'weights'}", {"weights": self.output / "weights"})
+        return 0
+
+
+def _launch(config: Any, workers: int) -> None:
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    launch = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=workers, rdzv_backend="c10d", rdzv_endpoint="localhost:0"
+    )
+    elastic_launch(launch, _work)(config)
+
+
+def _work(config: Any) -> None:
+    from ..training.joint import main
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    main(config)
