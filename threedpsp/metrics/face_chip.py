@@ -27,7 +27,7 @@ MOST_SAMPLES = 8  # per chip pixel and axis
 
 def chip_template(size: int = CHIP_SIDE) -> Float[Tensor, "5 2"]:
     """Where dlib puts the five points in a chip of `size` pixels, 0 = the first pixel's edge."""
-    return (torch.tensor(TEMPLATE) + PADDING) / (1 + 2 * PADDING) * size + 0.5
+    return (torch.tensor(TEMPLATE) + PADDING) / (1 + 2 * PADDING) * size
 
 
 def fit_similarity(
