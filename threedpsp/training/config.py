@@ -24,9 +24,11 @@ class JointConfig:
     """Steps at 32 pixels."""
     encoder_start: int = 1000
     """The encoder starts to learn the portraits' own latents."""
-    handover_start: int = 1500
-    handover_end: int = 2300
+    handover_start: int = 2500
+    handover_end: int = 3300
     """Between these steps the share of latents that come from the encoder grows from 0 to 1."""
+    samples: int = 14
+    """Coarse samples a ray, and as many fine ones; jittered, so fewer than at inference will do."""
     loop_share: float = 0.55
     """Chance that a batch goes through one more step of the ReStyle loop (at most 5)."""
     batch: int = 2
@@ -41,9 +43,9 @@ class JointConfig:
     held_out: int = 60
     """Portraits kept for development, spread over the set."""
     perceptual_weight: float = 1.0
-    identity_weight: float = 0.6
+    identity_weight: float = 0.15
     mirror_weight: float = 0.3
-    novel_weight: float = 0.3
+    novel_weight: float = 0.1
     """Identity from a camera up to 30 degrees away."""
     save_every: int = 250
     sheet_every: int = 750

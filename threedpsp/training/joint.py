@@ -39,7 +39,7 @@ from ..types import TriPlanes
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight
 from .config import JointConfig
 from .latents import principal_latents
-from .losses import backdrop_loss, projected, shell_loss, shrink, solid_loss, surface_loss
+from .losses import backdrop_loss, hull_loss, projected, shell_loss, shrink, solid_loss, surface_loss
 from .portraits import PortraitSet
 from .sheets import save_training_sheet
 
@@ -79,6 +79,10 @@ class JointTrainer:
         self.generator = Generator(GeneratorConfig.tiny())
         _start_gently(self.generator)
         sizes = self.generator.config
+        samples = config.samples
+        self.rendering = dataclasses.replace(
+            sizes.rendering, depth_resolution=samples, depth_resolution_importance=samples
+        )
         self.encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), seed=config.seed).train()
         latents = principal_latents(self.train_set, sizes.w_dim)
         self.encoder.latent_avg.copy_(latents.mean(0).expand_as(self.encoder.latent_avg))
@@ -125,7 +129,8 @@ class JointTrainer:
         own = self.latents[batch.index]
         rows = self.generator.config.num_ws
         losses: dict[str, Tensor] = {}
-        if self.step < self.config.encoder_start:
+        waiting = self.step < self.config.encoder_start or (self.encoder_share == 0 and self.step % 2)
+        if waiting:
             return own[:, None].expand(-1, rows, -1), {"latent": 0.005 * own.square().mean()}
         before = self.carried
         estimate = self.average_image().expand_as(batch.image) if before is None else before.image
@@ -166,7 +171,7 @@ class JointTrainer:
             planes,
             self.generator.decoder.mlp(),
             camera_rays(camera, side),
-            self.generator.config.rendering,
+            self.rendering,
             generator=self.random,
         )
         shape = (len(planes), 1, side, side)
@@ -187,9 +192,10 @@ class JointTrainer:
         else:
             losses |= self.photo_losses(ws, planes, batch)
         losses["shell"] = shell_loss(self.generator, planes, batch.mesh, self.random)
-        if self.step % 2 or self.step < c.coarse_steps:
+        losses["hull"] = hull_loss(self.generator, planes, batch, self.random)
+        if self.step % 4 == 1 or self.step < c.coarse_steps:
             losses |= self.mirror_losses(planes, batch)
-        else:
+        elif self.step % 4 == 2:
             losses |= self.novel_losses(ws, planes, batch)
         return losses
 
@@ -199,13 +205,13 @@ class JointTrainer:
         side = self.generator.config.neural_rendering_resolution
         features, opacity, depth = self.features(planes, batch.camera, side)
         raw = features[:, :3]
+        weight = eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE)
         image = self.generator.superresolution(raw, features, ws)
         if self.encoder_share == 1:
             done = 0 if self.carried is None else self.carried.steps
             self.carried = Carried(batch, ws.detach(), image.detach(), done + 1)
-        weight = eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE)
         losses = {
-            "raw": 0.7 * (raw - shrink(batch.image, side)).abs().mean(),
+            "raw": ((raw - shrink(batch.image, side)).abs() * shrink(weight, side)).mean(),
             "image": ((image - batch.image).abs() * weight).mean(),
             "surface": surface_loss(opacity, depth, batch, batch.camera),
             "backdrop": 0.3 * backdrop_loss(planes, batch),
@@ -279,7 +285,7 @@ class JointTrainer:
             self.latents.grad = torch.sparse_coo_tensor(rows[None], gradient, self.latents.shape, check_invariants=True)
             self.latent_optimizer.param_groups[0]["lr"] = c.latent_lr * factor
             self.latent_optimizer.step()
-        keep = min(0.998, (1 + self.step) / (10 + self.step))
+        keep = min(0.995, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for ema, live in ((self.generator_ema, self.generator), (self.encoder_ema, self.encoder)):
                 torch._foreach_lerp_(list(ema.parameters()), list(live.parameters()), 1 - keep)
