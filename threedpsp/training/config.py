@@ -24,8 +24,8 @@ class JointConfig:
     """Steps at 32 pixels."""
     encoder_start: int = 1000
     """The encoder starts to learn the portraits' own latents."""
-    handover_start: int = 2500
-    handover_end: int = 3300
+    handover_start: int = 1900
+    handover_end: int = 2700
     """Between these steps the share of latents that come from the encoder grows from 0 to 1."""
     samples: int = 14
     """Coarse samples a ray, and as many fine ones; jittered, so fewer than at inference will do."""
@@ -34,8 +34,8 @@ class JointConfig:
     batch: int = 2
     """Portraits a step and worker."""
     generator_lr: float = 5e-3
-    encoder_lr: float = 5e-4
-    latent_lr: float = 2e-2
+    encoder_lr: float = 7e-4
+    latent_lr: float = 4e-2
     decoder_lr_factor: float = 4.0
     """The decoder learns faster, because densities must grow to hundreds."""
     decay_share: float = 0.3

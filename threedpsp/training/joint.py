@@ -342,7 +342,10 @@ class JointTrainer:
             encoder.latent_avg.copy_(state["latent_avg"])
         self.latents.data.copy_(state["latents"])
         if not self.config.restart_optimizers:
+            rates = [group["base"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["base"] = rate
             self.latent_optimizer.load_state_dict(state["latent_optimizer"])
         self.random.set_state(state["random"])
         self.batches.random.set_state(state["batch_random"])
