@@ -15,9 +15,10 @@ from .camera import Camera
 from .device import resolve_device
 from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
+from .encoder import refine as refining
 from .encoder.encoder import Encoder
 from .encoder.inversion import check_belongs, invert
-from .encoder.refine import RefineConfig, refine
+from .encoder.refine import RefineConfig, RefineProgress
 from .errors import InputError, WeightsError
 from .export.images import enlarge, to_uint8
 from .preprocessing.photo import PhotoSource
@@ -62,7 +63,10 @@ class Pipeline:
             crop: of one photo or several.
             steps: of the encoder; default is the encoder's own (5).
             refine: True for the default budget, or a RefineConfig.
-            on_progress: called after every step of either part.
+            on_progress: called after every step of the encoder, and with the percentage spent while refining.
+
+        Raises:
+            InputError: refining several photos at once, or an impossible number of steps.
         """
         on_progress = on_progress or _quiet
         inversion = invert(
@@ -85,8 +89,14 @@ class Pipeline:
     ) -> Inversion:
         """Brings a finished inversion closer to its photo (see `RefineConfig`)."""
         report = on_progress or _quiet
+
+        def on_step(progress: RefineProgress) -> None:
+            report("refine", min(99, int(100 * progress.fraction)), 100)
+
         settings = config if isinstance(config, RefineConfig) else RefineConfig()
-        return refine(self.generator, inversion, crop, settings, on_progress=report)
+        refined = refining.refine(self.generator, inversion, crop, settings, on_step)
+        report("refine", 100, 100)
+        return refined
 
     def render(self, inversion: Inversion, cameras: Camera, *, chunk: int = 1) -> Iterator[Render]:
         """One Render per camera (batch of one, on the networks' device); the planes are made once.

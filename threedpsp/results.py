@@ -104,8 +104,34 @@ def photo_to_results(
             "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
             "seconds_in_all": round(time.perf_counter() - started, 2),
         }
-        with atomic_write(temporary / "report.json") as file:
-            file.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+        _write_json(temporary / "report.json", report)
+    return report
+
+
+def write_crop(folder: Path, crop: FaceCrop, name: str) -> dict[str, Any]:
+    """A prepared photo's folder: crop.png, mirror_sigma.png (bright = the flip says little), report.json.
+
+    Returns:
+        What report.json holds; `label` has EG3D's 25 numbers.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    report = {
+        "photo": name,
+        "version": version(),
+        "notes": list(crop.notes),
+        "camera": _angles(crop.camera),
+        "label": crop.camera.label[0].tolist(),
+        "source_to_crop": None if crop.source_to_crop is None else crop.source_to_crop[0].tolist(),
+    }
+    with atomic_folder(folder) as temporary:
+        save_png(temporary / "crop.png", to_uint8(crop.image)[0])
+        if crop.mirror_sigma is not None:
+            on_photo = crop.mirror_sigma[:1, None].flip(3)  # FaceCrop holds it on the flipped photo
+            shown = 2 * on_photo / on_photo.amax().clamp_min(1e-6) - 1
+            save_png(temporary / "mirror_sigma.png", to_uint8(shown.expand(-1, 3, -1, -1))[0])
+        _write_json(temporary / "report.json", report)
     return report
 
 
@@ -139,6 +165,12 @@ def _sheet_views(pipeline: Pipeline, inversion: Inversion) -> list[tuple[str, Re
     """Captions and renders of other views."""
     renders = pipeline.render(inversion, views(SHEET_YAWS, inversion.camera))
     return [(f"{yaw:+.0f} degrees", view) for yaw, view in zip(SHEET_YAWS, renders, strict=True)]
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """A readable JSON file."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def _angles(camera: Camera) -> dict[str, float]:

@@ -65,6 +65,11 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path):
     assert not {"torch", "numpy", "PIL", *HEAVY} & set(loaded)
 
 
+def test_the_command_line_starts_without_torch(tmp_path: Path):
+    loaded = run("import threedpsp.cli, sys; print(*sys.modules, sep='\\n')", tmp_path).splitlines()
+    assert not ({"torch", "PIL", *HEAVY} - {"tyro"}) & set(loaded)
+
+
 def test_the_pipeline_imports_no_optional_package(tmp_path: Path):
     code = "import threedpsp, sys; [getattr(threedpsp, n) for n in threedpsp.__all__]; print(*sys.modules, sep='\\n')"
     assert not set(HEAVY) & set(run(code, tmp_path).splitlines())

@@ -46,6 +46,14 @@ def test_everything_comes_back(tmp_path: Path):
     torch.testing.assert_close(loaded.plane_offset, original.plane_offset, rtol=1e-3, atol=1e-3)
 
 
+def test_parts_may_share_memory(tmp_path: Path):
+    ws = torch.randn(1, 6, 16)
+    image = torch.rand(1, 3, 8, 8).expand(2, -1, -1, -1)
+    shared = Inversion(WPlus(ws, "f"), Camera.frontal(), steps=((ws, image),))
+    save_inversion(tmp_path / "a.safetensors", shared)
+    assert torch.equal(load_inversion(tmp_path / "a.safetensors").steps[0][0], ws)
+
+
 def test_optional_parts_may_be_absent(tmp_path: Path):
     bare = Inversion(WPlus(torch.zeros(1, 6, 16), "f"), Camera.frontal())
     save_inversion(tmp_path / "a.safetensors", bare)

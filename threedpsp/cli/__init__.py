@@ -10,15 +10,19 @@ from ..errors import MissingDependencyError, ThreeDPSPError
 from ..output import output_error
 from .command import Command
 from .demo import Demo
+from .evaluate import Evaluate
 from .invert import Invert
 from .prepare import Prepare
 from .render import Render
+from .train_tiny import TrainTiny
 
 COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "prepare": Prepare,
     "invert": Invert,
     "render": Render,
+    "evaluate": Evaluate,
+    "train-tiny": TrainTiny,
 }
 
 DESCRIPTION = """One face photo in, a turning 3-D head out.

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..errors import InputError, OutputError, ThreeDPSPError
+from ..errors import OutputError, ThreeDPSPError
 from ..output import output_dir
 from .photo_options import PhotoCommand
-from .photos import find_photos, result_names
+from .photos import face_choice, find_photos, result_names
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,3 @@ class Invert(PhotoCommand):
             self.say(f"{len(reports)} done, {len(failures)} failed: {names}", always=True)
         codes = {error.exit_code for _, error in failures}
         return codes.pop() if len(codes) == 1 else 1
-
-
-def face_choice(text: str) -> Any:
-    """The option as the core takes it.
-
-    Raises:
-        InputError: neither a number nor "largest".
-    """
-    if text == "largest":
-        return "largest"
-    if not text.isdigit():
-        raise InputError(f"--face takes 'largest' or a number counted from the largest (0); got '{text}'.")
-    return int(text)

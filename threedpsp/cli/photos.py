@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
@@ -45,3 +46,16 @@ def result_names(photos: Sequence[Path]) -> list[str]:
             name = f"{base}-{count}"
         names.append(name)
     return names
+
+
+def face_choice(text: str) -> Any:
+    """The option as the core takes it.
+
+    Raises:
+        InputError: neither a number nor "largest".
+    """
+    if text == "largest":
+        return "largest"
+    if not text.isdigit():
+        raise InputError(f"--face takes 'largest' or a number counted from the largest (0); got '{text}'.")
+    return int(text)

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..device import available_threads
 from ..errors import InputError
 from .command import Command
 
@@ -28,8 +27,8 @@ class TrainTiny(Command):
     """The file of prepared portraits."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/tiny")
     """Folder for checkpoints, contact sheets and, at the end, weights/."""
-    workers: int = available_threads()
-    """Processes that share the work, one thread each."""
+    workers: int = 0
+    """Processes that share the work, one thread each; 0: one for each processor core."""
     steps: int = 0
     """Optimizer steps; 0: the preset's."""
 
@@ -37,13 +36,14 @@ class TrainTiny(Command):
         """Trains, then writes output/weights."""
         if self.portraits is None:
             raise InputError("No portraits given. Example: threedpsp train-tiny portraits.safetensors -o runs/tiny")
+        from ..device import available_threads
         from ..training.config import JointConfig
         from ..training.finish import main as finish
 
         config = JointConfig(self.portraits, self.output, seed=self.seed)
         if self.steps:
             config = dataclasses.replace(config, steps=self.steps)
-        _launch(config, self.workers)
+        _launch(config, self.workers or available_threads())
         finish(self.portraits, self.output, self.output / "weights")
         self.result(f"weights: {self.output / 'weights'}", {"weights": self.output / "weights"})
         return 0

@@ -47,7 +47,9 @@ def save_inversion(path: str | Path, inversion: Inversion, *, include_steps: boo
         "generator": inversion.latent.generator,
         "info": json.dumps(inversion.info),
     }
-    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
+    # Copies, because the format refuses tensors that share memory (the last step's ws is the latent's).
+    own = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    data = save(own, metadata)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
