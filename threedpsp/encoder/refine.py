@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..camera import Camera
+from ..device import random_generator
 from ..eg3d.generator import Generator
 from ..errors import InputError, WeightsError
 from ..types import FaceCrop, Inversion, TriPlanes, WPlus
@@ -89,6 +90,14 @@ def refine(
     return _Refiner(generator, inversion, crop, config or RefineConfig(), started).run(on_progress)
 
 
+@torch.no_grad()
+def mapped_spread(generator: Generator, n: int = 64) -> float:
+    """Standard deviation of a number in w over random z: the unit in which steps and distances in W+ are measured."""
+    z = torch.randn(n, generator.config.z_dim, generator=random_generator(0)).to(generator.device)
+    w = generator.mapping(z, Camera.frontal().to(generator.device))[:, 0]
+    return max(w.std(0).mean().item(), 0.05)
+
+
 class _Budget:
     """Steps, or seconds since `started`."""
 
@@ -127,7 +136,7 @@ class _Refiner:
         self.tuned = {n: p for n, p in self.generator.named_parameters() if not n.startswith(FROZEN)}
         self.tuning = False
         self.ws_start = inversion.latent.ws.detach().to(self.device, torch.float32)
-        self.ws_scale = self.ws_start.std().clamp_min(1e-3)
+        self.ws_scale = mapped_spread(generator)
         self.ws_step = torch.zeros_like(self.ws_start, requires_grad=True)  # in units of ws_scale
         start_camera = inversion.camera.to(self.device, torch.float32)
         self.camera = CameraOffset(start_camera, config.camera_degrees, config.camera_shift).to(self.device)

@@ -19,7 +19,7 @@ class RefineConfig:
     """Which novel views are looked at, in which order."""
 
     ws_lr: float = 0.03
-    """Learning rate of ws, in standard deviations of the start's numbers."""
+    """Learning rate of ws, in standard deviations of mapped w."""
     camera_lr: float = 0.1
     """Learning rate of the camera, degrees."""
     camera_degrees: float = 3.0
@@ -40,7 +40,7 @@ class RefineConfig:
     identity_weight: float = 0.5
     """Squared identity distance to the photo."""
     distance_weight: float = 0.02
-    """Squared distance to the encoder's ws, in variances of the start's numbers."""
+    """Squared distance to the encoder's ws, in variances of mapped w."""
     mirror_weight: float = 0.2
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
     novel_weight: float = 0.25
