@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .align import Border, apply_affine, crop_face, five_points
+from .folder import FolderReport, PhotoReport, prepare_folder
 from .landmarks import Face, FaceDetector, close_shared_detector, detect_faces
 from .photo import Photo, PhotoSource, load_photo
 from .pose import PoseConvention, camera_from_deep3d, estimate_camera
@@ -13,7 +14,9 @@ __all__ = [
     "Face",
     "FaceChoice",
     "FaceDetector",
+    "FolderReport",
     "Photo",
+    "PhotoReport",
     "PhotoSource",
     "PoseConvention",
     "apply_affine",
@@ -24,5 +27,6 @@ __all__ = [
     "estimate_camera",
     "five_points",
     "load_photo",
+    "prepare_folder",
     "prepare_photo",
 ]

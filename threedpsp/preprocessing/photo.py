@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import struct
@@ -89,9 +90,7 @@ def _register_heif(name: str) -> None:
             f"{name} is a HEIC photo, which Pillow cannot read by itself. "
             "Run 'pip install pillow-heif', or save the photo as JPEG."
         )
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
+    importlib.import_module("pillow_heif").register_heif_opener()
 
 
 def _decode(image: Image.Image, name: str) -> Photo:
@@ -130,7 +129,7 @@ def _to_rgb(image: Image.Image, name: str, notes: list[str]) -> np.ndarray:
         return _array_to_rgb(_deep_to_unit(np.asarray(image), image.mode))
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        if rgba.getextrema()[3][0] < 255:
+        if np.asarray(rgba.getchannel("A")).min(initial=255) < 255:
             notes.append(f"{name} has transparent parts; they were put on white.")
             canvas = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
             return np.asarray(Image.alpha_composite(canvas, rgba).convert("RGB"))
@@ -179,5 +178,5 @@ def _array_to_rgb(values: np.ndarray) -> np.ndarray:
         raise InputError(f"An image array is uint8, uint16, or float in [0,1]; got {values.dtype}.")
     if values.shape[2] == 4:
         alpha = values[..., 3:].astype(np.float32) / 255
-        values = np.rint(values[..., :3] * alpha + np.float32(BACKGROUND) * (1 - alpha)).astype(np.uint8)
+        values = np.rint(values[..., :3] * alpha + np.array(BACKGROUND, np.float32) * (1 - alpha)).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..camera import FOCAL, RADIUS, Camera, intrinsics_from_focal, look_at
 from ..errors import InputError
-from .align import TEMPLATE, five_points
+from .align import TEMPLATE
 from .landmark_model import canonical_face
+from .pose_model import fit_pose, load_pose_model
 
 PoseConvention = Literal["raw", "orig", "cor", "simplify"]
 
@@ -24,16 +25,14 @@ WORLD_SCALE = 0.27  # EG3D world units per unit of Deep3DFaceRecon
 WORLD_SHIFT = (0.0, 0.006, 0.161)
 CENTRE_OF_ROTATION = (0.0, 0.0, 0.175)  # of the "cor" convention
 DEEP3D_DISTANCE = 10.0  # from Deep3DFaceRecon's camera to its origin
-
-# Points that stay where they are when the mouth opens: eye corners, nose bridge and tip, forehead, temples, ears.
-RIGID_POINTS = (
-    33, 133, 263, 362, 168, 6, 197, 195, 5, 4, 1, 10, 151, 9, 8, 67, 297, 109, 338, 54, 284, 21, 251, 162, 389,
-    127, 356, 234, 454, 93, 323,
-)  # fmt: skip
+_NOSE = 2  # among the five points
 
 
 def estimate_camera(points: Float[Tensor, "n 478 2"] | np.ndarray) -> Camera:
-    """Cameras that see the points where they were found; a face of average shape is assumed.
+    """Cameras that see the points where they were found.
+
+    Fits pose and shape of a small statistical face (see `pose_model.py`) to points that keep their place when the face
+    moves; mouth, cheeks and brows do not count. Good to about 3 degrees; a mirrored face gives the mirrored camera.
 
     Args:
         points: [N,478,2] in the crop divided by its side, x right, y down (so 0..1 inside).
@@ -44,30 +43,53 @@ def estimate_camera(points: Float[Tensor, "n 478 2"] | np.ndarray) -> Camera:
     Raises:
         InputError: wrong shape, or numbers that are not finite.
     """
+    if isinstance(points, Tensor):
+        points = points.detach().cpu().numpy()
     values = np.asarray(points, np.float64)
     if values.ndim != 3 or values.shape[1:] != (478, 2):
         raise InputError(f"estimate_camera needs points [N,478,2]; got {list(values.shape)}.")
     if not np.isfinite(values).all():
         raise InputError("estimate_camera needs finite points.")
-    poses = [_fit_pose(face) for face in values]
+    poses = [_cam2world(face) for face in values]
     cam2world = torch.tensor(np.array(poses).reshape(-1, 4, 4), dtype=torch.float32)
     return Camera(cam2world, intrinsics_from_focal(FOCAL).expand(len(poses), 3, 3))
 
 
 @cache
 def canonical_in_world() -> np.ndarray:
-    """MediaPipe's canonical face [468,3] in EG3D's world, placed so that its five points fit the crop's template."""
+    """MediaPipe's canonical face [468,3] in EG3D's world."""
     vertices = canonical_face().vertices
-    source = five_points(vertices)
+    # the template's eyes are the middle of their corners; its nose tip lies between MediaPipe's points 1 and 4
+    eyes = vertices[[33, 133]].mean(0), vertices[[263, 362]].mean(0)
+    matrix, shift = place_in_world(np.stack([*eyes, vertices[4], vertices[61], vertices[291]]))
+    return vertices @ matrix.T + shift
+
+
+def place_in_world(five: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a symmetric upright head belongs in EG3D's world: its five points on the template's.
+
+    Scale, pitch, and shifts in y and z by least squares; how far up the nose its tip was marked does not count,
+    because it differs between landmark definitions and would tilt the head.
+
+    Args:
+        five: [5,3], x right, y up, z to the viewer, any unit: middles of the eye corners, nose tip, mouth corners.
+
+    Returns:
+        matrix [3,3] (rotation times scale) and shift [3]: world = matrix @ point + shift.
+    """
     target = TEMPLATE * WORLD_SCALE + np.array(WORLD_SHIFT)
-    # symmetric: a scale, a pitch, and a shift in y and z
-    a, b = source - source.mean(0), target - target.mean(0)
-    pitch = np.arctan2((a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]).sum(), (a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]).sum())
-    rotation = rotation_matrix(np.array([pitch, 0.0, 0.0]))
-    scale = (b * (a @ rotation.T)).sum() / (a**2).sum()
-    shift = target.mean(0) - scale * rotation @ source.mean(0)
-    shift[0] = 0
-    return scale * vertices @ rotation.T + shift
+    rows, values = [], []
+    for i, (x, y, z) in enumerate(five):  # unknowns: scale cos(pitch), scale sin(pitch), shift y, shift z
+        rows.append([x, 0, 0, 0])  # cos(pitch) is 1 within .3 %
+        values.append(target[i, 0])
+        if i != _NOSE:
+            rows.append([y, -z, 1, 0])
+            values.append(target[i, 1])
+        rows.append([z, y, 0, 1])
+        values.append(target[i, 2])
+    cosine, sine, shift_y, shift_z = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    matrix = np.array([[np.hypot(cosine, sine), 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    return matrix, np.array([0.0, shift_y, shift_z])
 
 
 def camera_from_deep3d(
@@ -96,16 +118,6 @@ def camera_from_deep3d(
     return Camera(pose.float(), intrinsics_from_focal(FOCAL).to(angle.device).expand(len(angle), 3, 3))
 
 
-def rotation_matrix(vector: np.ndarray) -> np.ndarray:
-    """Rotation vector [3] (radians times axis) -> [3,3], Rodrigues' formula."""
-    angle = np.linalg.norm(vector)
-    x, y, z = vector
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    if angle < 1e-9:
-        return np.eye(3) + cross
-    return np.eye(3) + np.sin(angle) / angle * cross + (1 - np.cos(angle)) / angle**2 * cross @ cross
-
-
 def _at_radius(position: Tensor, convention: PoseConvention) -> Tensor:
     if convention == "raw":
         return position
@@ -126,68 +138,12 @@ def _euler_xyz(angle: Tensor) -> Tensor:
     return rz @ ry @ rx
 
 
-def _fit_pose(points: np.ndarray) -> np.ndarray:
-    """cam2world [4,4] of one face [478,2]: robust Gauss-Newton on the reprojection error of the rigid points."""
-    index = list(RIGID_POINTS)
-    rotation, translation = fit_projection(canonical_in_world()[index], points[index])
+def _cam2world(points: np.ndarray) -> np.ndarray:
+    """[4,4] of one face [478,2]."""
+    model = load_pose_model()
+    fit = fit_pose(model, points[model.points])
     pose = np.eye(4)
-    pose[:3, :3] = rotation.T
-    position = -rotation.T @ translation
+    pose[:3, :3] = fit.rotation.T
+    position = -fit.rotation.T @ fit.translation
     pose[:3, 3] = position / np.linalg.norm(position) * RADIUS
     return pose
-
-
-def fit_projection(
-    world: np.ndarray, image: np.ndarray, whitening: np.ndarray | None = None, *, noise: float = 0.006, steps: int = 30
-) -> tuple[np.ndarray, np.ndarray]:
-    """World-to-camera rotation [3,3] and translation [3] that project `world` [M,3] onto `image` [M,2] (0..1).
-
-    Levenberg-Marquardt from the frontal camera; points further off than about 2 * `noise` count less (Cauchy).
-    """
-    rotation, translation = np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, RADIUS])
-    damping = 1e-3
-    residual, jacobian = _residual(world, image, rotation, translation)
-    scale = 2 * noise
-
-    def cost(r: np.ndarray) -> float:
-        return float(np.log1p((r.reshape(-1, 2) ** 2).sum(1) / scale**2).sum())
-
-    current = cost(residual)
-    for _ in range(steps):
-        weight = np.repeat(1 / (1 + (residual.reshape(-1, 2) ** 2).sum(1) / scale**2), 2)
-        normal = jacobian.T @ (weight[:, None] * jacobian)
-        step = np.linalg.solve(
-            normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(6), -jacobian.T @ (weight * residual)
-        )
-        tried_rotation, tried_translation = rotation_matrix(step[:3]) @ rotation, translation + step[3:]
-        tried = _residual(world, image, tried_rotation, tried_translation)
-        if (after := cost(tried[0])) < current:
-            rotation, translation, (residual, jacobian) = tried_rotation, tried_translation, tried
-            damping = max(damping / 5, 1e-9)
-            if current - after < 1e-10 * max(current, 1e-12):
-                break
-            current = after
-        else:
-            damping *= 8
-            if damping > 1e9:
-                break
-    return rotation, translation
-
-
-def _residual(
-    world: np.ndarray, image: np.ndarray, rotation: np.ndarray, translation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals [2M] and their derivative [2M,6] by a small rotation (left) and the translation."""
-    rotated = world @ rotation.T
-    seen = rotated + translation
-    depth = np.maximum(seen[:, 2], 1e-3)
-    u, v = seen[:, 0] / depth, seen[:, 1] / depth
-    residual = np.stack([FOCAL * u + 0.5 - image[:, 0], FOCAL * v + 0.5 - image[:, 1]], 1)
-    zero = np.zeros_like(depth)
-    d_seen = np.stack([np.stack([1 / depth, zero, -u / depth], 1), np.stack([zero, 1 / depth, -v / depth], 1)], 1)
-    x, y, z = rotated.T
-    d_rotation = np.stack(  # -[rotated]_x
-        [np.stack([zero, z, -y], 1), np.stack([-z, zero, x], 1), np.stack([y, -x, zero], 1)], 1
-    )
-    jacobian = FOCAL * np.concatenate([d_seen @ d_rotation, d_seen], axis=2)
-    return residual.reshape(-1), jacobian.reshape(-1, 6)

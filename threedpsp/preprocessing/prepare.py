@@ -79,10 +79,9 @@ def _choose_face(faces: list[Face], choice: FaceChoice) -> tuple[Face, tuple[str
         )
     number = 0 if choice == "largest" else choice
     if not 0 <= number < len(faces):
-        raise InputError(
-            f"The photo has {len(faces)} face(s), numbered from 0 (largest); there is no face {choice}."
-        )
-    chosen, notes = faces[number], ()
+        raise InputError(f"The photo has {len(faces)} face(s), numbered from 0 (largest); there is no face {choice}.")
+    chosen = faces[number]
+    notes: tuple[str, ...] = ()
     if chosen.width < MIN_FACE_WIDTH:
         raise InputError(
             f"The face is too small: {chosen.width:.0f} pixels wide; at least {MIN_FACE_WIDTH:.0f} are needed, "

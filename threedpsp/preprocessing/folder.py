@@ -1,0 +1,203 @@
+"""A folder of photos -> a folder in EG3D's data set format, going on past bad files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..errors import InputError
+from ..output import atomic_write, output_dir
+from ..types import FaceCrop
+from .align import Border
+from .prepare import FaceChoice, prepare_photo
+
+PHOTO_SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
+CONF_MAP_SIDE = 256  # as 3DpSp stores them
+SAVE_EVERY = 20  # photos between two writes of the lists
+
+
+@dataclass(frozen=True)
+class PhotoReport:
+    """What became of one photo.
+
+    source: its file name. output: the crop's, or None. error: why there is none. label: EG3D's 25 numbers.
+    stamp: size, time and settings, to know later whether it has to be done again.
+    """
+
+    source: str
+    output: str | None
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    label: tuple[float, ...] | None = None
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """photos: one entry per photo, in order. kept: how many were done already. ignored: files that are no photos."""
+
+    photos: tuple[PhotoReport, ...]
+    kept: int
+    ignored: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[PhotoReport, ...]:
+        """The photos that gave no crop."""
+        return tuple(photo for photo in self.photos if photo.output is None)
+
+
+def prepare_folder(
+    source: str | Path,
+    output: str | Path,
+    *,
+    face: FaceChoice = "largest",
+    size: int = 512,
+    border: Border = "black",
+    with_mirror_sigma: bool = True,
+    on_photo: Callable[[PhotoReport, int, int], None] | None = None,
+) -> FolderReport:
+    """Prepare every photo in a folder (not deeper).
+
+    Writes `<name>.png`, `conf_map/<name>.npy` (uncertainty of the flip, float32 [256,256], lying on the photo as it
+    is, as 3DpSp stores it), `dataset.json` (EG3D's labels) and `report.json`. Every file is whole or not there.
+    Photos of the same name and different endings keep apart (`a_jpg.png`, `a_png.png`). Run again after a stop: what is
+    done, from the same file with the same settings, is kept.
+
+    Args:
+        source: folder with photos.
+        output: folder for the results, another one; made if needed.
+        face: see `prepare_photo`.
+        size: side of the crops in pixels.
+        border: see `prepare_photo`.
+        with_mirror_sigma: write conf_map.
+        on_photo: called after each photo with its report, its number from 1, and how many there are.
+
+    Raises:
+        InputError: `source` is not a folder, or is the same as `output`.
+        OutputError: something cannot be written; bad photos do not raise, they are in the report.
+        MissingDependencyError: mediapipe or its model is missing.
+    """
+    source, output = Path(source), Path(output)
+    if not source.is_dir():
+        raise InputError(f"There is no folder '{source}'.")
+    if output.exists() and output.samefile(source):
+        raise InputError(f"Results must go to another folder than the photos ('{source}').")
+    files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
+    photos = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
+    settings = json.dumps([face, size, border, with_mirror_sigma])
+    results: list[PhotoReport] = []
+    kept = 0
+    with output_dir(output), output_dir(output / "conf_map"):
+        before = _read_report(output)
+        try:
+            for number, (path, name) in enumerate(zip(photos, output_names(photos), strict=True), 1):
+                stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns} {settings}"
+                old = before.get(path.name)
+                if old is not None and old.output == f"{name}.png" and old.stamp == stamp and _is_whole(output, old):
+                    kept += 1
+                    results.append(old)
+                else:
+                    done = _prepare_one(path, output, name, stamp, face, size, border, with_mirror_sigma)
+                    results.append(done)
+                if on_photo is not None:
+                    on_photo(results[-1], number, len(photos))
+                if number % SAVE_EVERY == 0:
+                    _write_lists(output, results, before)
+        finally:
+            _write_lists(output, results, before if len(results) < len(photos) else {})
+    ignored = tuple(p.name for p in files if p not in set(photos))
+    return FolderReport(tuple(results), kept, ignored)
+
+
+def output_names(photos: list[Path]) -> list[str]:
+    """A name without ending for every photo, unique also where upper and lower case are the same, whatever the order.
+
+    The photo's own stem; where several photos share it, its ending is added.
+    """
+    shared = Counter(path.stem.lower() for path in photos)
+    names = [p.stem if shared[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix[1:]}" for p in photos]
+    taken = {path.stem.lower() for path in photos if shared[path.stem.lower()] == 1}
+    unique: list[str] = []
+    for path, name in zip(photos, names, strict=True):
+        tried, count = name, 1
+        while name != path.stem and tried.lower() in taken:
+            count += 1
+            tried = f"{name}_{count}"
+        taken.add(tried.lower())
+        unique.append(tried)
+    return unique
+
+
+def _prepare_one(
+    path: Path,
+    output: Path,
+    name: str,
+    stamp: str,
+    face: FaceChoice,
+    size: int,
+    border: Border,
+    with_mirror_sigma: bool,
+) -> PhotoReport:
+    try:
+        crop = prepare_photo(path, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma)
+    except InputError as error:
+        return PhotoReport(path.name, None, str(error), stamp=stamp)
+    except MemoryError:
+        return PhotoReport(path.name, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
+    _write_conf_map(output / "conf_map" / f"{name}.npy", crop)
+    pixels = ((crop.image[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+    with atomic_write(output / f"{name}.png") as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+    label = tuple(crop.camera.label[0].tolist())
+    return PhotoReport(path.name, f"{name}.png", None, crop.notes, label, stamp)
+
+
+def _write_conf_map(path: Path, crop: FaceCrop) -> None:
+    if crop.mirror_sigma is None:
+        return
+    on_photo = crop.mirror_sigma[:, None].flip(3)  # FaceCrop holds it on the flipped photo
+    small = torch.nn.functional.interpolate(on_photo, (CONF_MAP_SIDE, CONF_MAP_SIDE), mode="area")
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, small[0, 0].float().numpy())
+
+
+def _is_whole(output: Path, photo: PhotoReport) -> bool:
+    return photo.output is not None and photo.label is not None and (output / photo.output).is_file()
+
+
+def _read_report(output: Path) -> dict[str, PhotoReport]:
+    """What an earlier run left; nothing where it is missing or unreadable."""
+    try:
+        entries: list[dict[str, Any]] = json.loads((output / "report.json").read_text("utf-8"))["photos"]
+        return {
+            entry["source"]: PhotoReport(
+                entry["source"],
+                entry["output"],
+                entry["error"],
+                tuple(entry["notes"]),
+                None if entry["label"] is None else tuple(entry["label"]),
+                entry["stamp"],
+            )
+            for entry in entries
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_lists(output: Path, results: list[PhotoReport], before: dict[str, PhotoReport]) -> None:
+    """dataset.json and report.json; photos of an earlier run that this one has not come to yet stay listed."""
+    done = {photo.source for photo in results}
+    photos = results + [photo for source, photo in before.items() if source not in done]
+    labels = [[photo.output, list(photo.label)] for photo in photos if photo.output and photo.label]
+    with atomic_write(output / "dataset.json") as temporary:
+        temporary.write_text(json.dumps({"labels": labels}, indent=1), "utf-8")
+    with atomic_write(output / "report.json") as temporary:
+        temporary.write_text(json.dumps({"photos": [asdict(photo) for photo in photos]}, indent=1), "utf-8")
