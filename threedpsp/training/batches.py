@@ -151,7 +151,7 @@ def _moved(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 3.0) -> Tensor:
+def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Tensor:
     """[N,1,side,side]: 1, and up to 1 + extra around eyes and mouth; landmarks [N,478,2] in pixels of that side."""
     groups = ((33, 133, 159, 145), (263, 362, 386, 374), (13, 14, 61, 291))
     centres = torch.stack([landmarks[:, list(g)].mean(1) for g in groups], 1)  # [N,3,2]

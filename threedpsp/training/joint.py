@@ -46,7 +46,8 @@ from .sheets import save_training_sheet
 log = logging.getLogger(__name__)
 
 COARSE_SIDE = 32
-CHIP_SIDE = 128  # of the face chips that perceptual loss compares
+CHIP_SIDE = 192  # of the face chips that perceptual loss compares
+CHIP_ROWS, CHIP_COLUMNS = slice(30, 150), slice(24, 168)  # from above the brows to below the lips
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ class JointTrainer:
             losses["perceptual"] = c.perceptual_weight * self.perceptual(image, batch.image).mean()
         else:
             chips = [identity_chip(x, batch.landmarks, CHIP_SIDE) / 127.5 - 1 for x in (image, batch.image)]
+            chips = [chip[:, :, CHIP_ROWS, CHIP_COLUMNS] for chip in chips]
             losses["perceptual_face"] = c.perceptual_weight * self.perceptual(*chips).mean()
         difference = self.identity.embed(image, batch.landmarks) - self.target_embedding(batch)
         losses["identity"] = c.identity_weight * difference.square().sum(1).mean()
