@@ -67,12 +67,20 @@ def render_rays(
     parse_plane_axes(plane_axes)
     if (ray_start == "auto") != (ray_end == "auto"):
         raise ValueError(f"ray_start and ray_end: both numbers, or both 'auto'; got {ray_start!r}, {ray_end!r}.")
+    if not isinstance(ray_start, str) and not isinstance(ray_end, str) and ray_start >= ray_end:
+        raise ValueError(f"ray_start must be less than ray_end; got {ray_start}, {ray_end}.")
+    if box_warp <= 0:
+        raise ValueError(f"box_warp must be positive; got {box_warp}.")
     if depth_resolution < (4 if fine else 2):
         raise ValueError(f"depth_resolution must be at least 4 (2 without importance samples); got {depth_resolution}.")
     if jitter is None:
         jitter = origins.new_full((1, 1, depth_resolution), 0.5).expand(n, m, -1)
     if fine and u is None:
         u = ((torch.arange(fine, device=origins.device, dtype=origins.dtype) + 0.5) / fine).expand(n, m, -1)
+    outputs, hidden = mlp.w1.shape
+    check_shape("mlp.w0", mlp.w0, (hidden, features.shape[-1]))
+    check_shape("mlp.b0", mlp.b0, (hidden,))
+    check_shape("mlp.b1", mlp.b1, (outputs,))
     check_shape("origins", origins, (n, m, 3))
     check_shape("directions", directions, (n, m, 3))
     check_shape("jitter", jitter, (n, m, depth_resolution))

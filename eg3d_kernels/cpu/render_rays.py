@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -30,15 +31,16 @@ class Inputs(ctypes.Structure):
         ("white_back", ctypes.c_int32),
     ]
 
-    def __init__(self, tensors: list[Tensor | None], axes: list[int], box_warp: float, white_back: bool) -> None:
-        self.tensors = [None if t is None else t.contiguous() for t in tensors]  # alive while the pointers are
-        self.axis_array = (ctypes.c_int32 * 6)(*axes)
-        planes, w0, _, w1, _, origins, _, depths, u = self.tensors
-        assert planes is not None and w0 is not None and w1 is not None and origins is not None and depths is not None
-        sizes = (*origins.shape[:2], *planes.shape[2:], *w0.shape[:1], *w1.shape[:1], *depths.shape[2:])
-        pointers = [None if t is None else t.data_ptr() for t in self.tensors]
-        fine = 0 if u is None else u.shape[-1]
-        super().__init__(*pointers, ctypes.addressof(self.axis_array), *sizes, fine, box_warp, white_back)
+    def __init__(
+        self, tensors: Sequence[Tensor], u: Tensor | None, axes: list[int], box_warp: float, white_back: bool
+    ) -> None:
+        planes, w0, _, w1, _, origins, _, depths = tensors
+        sizes = (*origins.shape[:2], *planes.shape[2:], w0.shape[0], w1.shape[0], depths.shape[2])
+        fine = 0 if u is None else u.shape[2]
+        self.arrays = [t.contiguous() for t in (*tensors, *([] if u is None else [u]))]  # kept while pointed at
+        self.axes_array = (ctypes.c_int32 * 6)(*axes)
+        pointers = [t.data_ptr() for t in self.arrays] + [None] * (u is None)
+        super().__init__(*pointers, ctypes.addressof(self.axes_array), *sizes, fine, box_warp, white_back)
 
 
 def render_rays(
@@ -62,7 +64,7 @@ def render_rays(
 def forward(*inputs: Any) -> tuple[Tensor, ...]:
     """The fields of `RayOutputs`."""
     out = _new_outputs(*inputs)
-    call("eg3d_render_rays", Inputs(list(inputs[:9]), *inputs[9:]), *out)
+    call("eg3d_render_rays", Inputs(inputs[:8], *inputs[8:]), *out)
     return out
 
 
@@ -84,7 +86,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
     wanted = [gradient if needed[i > 0] else None for i, gradient in enumerate(gradients)]
     call(
         "eg3d_render_rays_backward",
-        Inputs(list(inputs[:9]), *inputs[9:12]),
+        Inputs(inputs[:8], *inputs[8:12]),
         *(gradient.contiguous() for gradient in outer),
         *wanted,
     )

@@ -8,38 +8,40 @@
 
 namespace eg3d {
 
-constexpr float kTransmittanceFloor = 1e-10f;
+constexpr float kPassingFloor = 1e-10f;
 
-// Compositing weights of the n - 1 intervals between n samples, and what leads to them.
-EG3D_INLINE void composite_weights(int64_t n, const float* depths, const float* raw_sigma, float* alpha,
+// Compositing weights of the n - 1 intervals between n samples; the share of light that passes each interval, and that
+// which reaches it.
+EG3D_INLINE void composite_weights(int64_t n, const float* depths, const float* raw_sigma, float* passing,
                                    float* transmittance, float* weights) {
 #pragma omp simd
   for (int64_t k = 0; k < n - 1; ++k) {
     const float density = softplus((raw_sigma[k] + raw_sigma[k + 1]) / 2 - 1);
-    alpha[k] = 1 - exponential(-density * (depths[k + 1] - depths[k]));
+    passing[k] = exponential(-density * (depths[k + 1] - depths[k]));
+    weights[k] = 1 - passing[k];  // exactly 0 below some density, so that an empty ray is known as one
   }
-  float passed = 1;
+  float reaching = 1;
   for (int64_t k = 0; k < n - 1; ++k) {
-    transmittance[k] = passed;
-    weights[k] = alpha[k] * passed;
-    passed *= 1 - alpha[k] + kTransmittanceFloor;
+    transmittance[k] = reaching;
+    weights[k] *= reaching;
+    reaching *= passing[k] + kPassingFloor;
   }
 }
 
-// grad_raw_sigma[n] from the gradient of the weights.
-EG3D_INLINE void composite_weights_backward(int64_t n, const float* depths, const float* raw_sigma, const float* alpha,
-                                            const float* transmittance, const float* weights, float* grad_weights,
-                                            float* grad_raw_sigma) {
-  float later = 0;  // of the intervals behind: gradient times weight
+// grad_raw_sigma[n] from the gradient of the weights, which is overwritten.
+EG3D_INLINE void composite_weights_backward(int64_t n, const float* depths, const float* raw_sigma,
+                                            const float* passing, const float* transmittance, const float* weights,
+                                            float* grad_weights, float* grad_raw_sigma) {
+  float behind = 0;  // of the intervals behind: gradient times weight
   for (int64_t k = n - 2; k >= 0; --k) {
-    const float grad_alpha = grad_weights[k] * transmittance[k] - later / (1 - alpha[k] + kTransmittanceFloor);
-    later += grad_weights[k] * weights[k];
+    const float grad_alpha = grad_weights[k] * transmittance[k] - behind / (passing[k] + kPassingFloor);
+    behind += grad_weights[k] * weights[k];
     grad_weights[k] = grad_alpha;
   }
 #pragma omp simd
   for (int64_t k = 0; k < n - 1; ++k) {
     const float density_slope = sigmoid((raw_sigma[k] + raw_sigma[k + 1]) / 2 - 1);
-    grad_weights[k] *= (1 - alpha[k]) * (depths[k + 1] - depths[k]) * density_slope / 2;
+    grad_weights[k] *= passing[k] * (depths[k + 1] - depths[k]) * density_slope / 2;
   }
   grad_raw_sigma[0] = grad_weights[0];
   for (int64_t k = 1; k < n - 1; ++k) grad_raw_sigma[k] = grad_weights[k - 1] + grad_weights[k];

@@ -97,7 +97,7 @@ class Block {
         sorted_rows_(samples_),
         sorted_depths_(samples_),
         sorted_raw_sigma_(samples_),
-        alpha_(samples_),
+        passing_(samples_),
         transmittance_(samples_),
         weights_(samples_),
         row_weights_(samples_),
@@ -217,7 +217,7 @@ class Block {
   void place_fine_samples(int64_t r) {
     const float *coarse = depths_ + r * in_.coarse, *u = in_.u + (first_ray_ + r) * in_.fine;
     float *fine = depths_ + rays_ * in_.coarse + r * in_.fine, *cdf = scratch_;
-    composite_weights(in_.coarse, coarse, raw_sigma_ + r * in_.coarse, alpha_, transmittance_, weights_);
+    composite_weights(in_.coarse, coarse, raw_sigma_ + r * in_.coarse, passing_, transmittance_, weights_);
     importance_cdf(in_.coarse, weights_, cdf);
     for (int64_t i = 0; i < in_.fine; ++i) fine[i] = importance_depth(in_.coarse, coarse, cdf, u[i]);
     sort(in_.fine, fine);
@@ -234,7 +234,7 @@ class Block {
       sorted_depths_[k] = depths_[row];
       sorted_raw_sigma_[k] = raw_sigma_[row];
     }
-    composite_weights(samples_, sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_);
+    composite_weights(samples_, sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_);
     float opacity = 0, depth = 0;
     for (int64_t k = 0; k < samples_ - 1; ++k) {
       opacity += weights_[k];
@@ -275,7 +275,7 @@ class Block {
           (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * (middle - depth) + grad_opacity;
     }
     float* grad_raw_sigma = scratch_;
-    composite_weights_backward(samples_, sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_,
+    composite_weights_backward(samples_, sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_,
                                grad_weights, grad_raw_sigma);
     for (int64_t k = 0; k < samples_; ++k) grad_out_[sorted_rows_[k] * in_.outputs] = grad_raw_sigma[k];
   }
@@ -299,7 +299,7 @@ class Block {
   Buffer slopes_, grad_out_, grad_hidden_, grad_features_;           // slopes_: of the hidden layer's softplus
   // Of the samples or intervals of one ray, in order of depth:
   std::vector<int64_t> sorted_rows_;
-  Buffer sorted_depths_, sorted_raw_sigma_, alpha_, transmittance_, weights_, row_weights_, scratch_;
+  Buffer sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_, row_weights_, scratch_;
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ def render_rays(
     def shade(depths: Tensor) -> tuple[Tensor, Tensor]:
         points = origins[:, :, None] + depths[..., None] * directions[:, :, None]  # [n, m, s, 3]
         raw_sigma, rgb = query_points(features, plane_axes, mlp, points.flatten(1, 2), box_warp, sample_planes)
-        return raw_sigma.view(depths.shape), rgb.view(*depths.shape, -1)
+        return raw_sigma.view(depths.shape), rgb.view(*depths.shape, rgb.shape[-1])
 
     raw_sigma, rgb = shade(depths)  # [n, m, s], [n, m, s, out]
     if u is not None:
@@ -56,7 +56,8 @@ def importance_depths(
     depths: Float[Tensor, "n m s"], weights: Float[Tensor, "n m s-1"], u: Float[Tensor, "n m fine"]
 ) -> Float[Tensor, "n m fine"]:
     """Depths at the quantiles `u` of the blurred weights, linear between the middles of the coarse intervals."""
-    blurred = avg_pool1d(max_pool1d(weights, 2, stride=1, padding=1), 2, stride=1) + 0.01  # [n, m, s-1]
+    blurred = max_pool1d(weights.flatten(0, 1)[:, None], 2, stride=1, padding=1)  # [n * m, 1, s]
+    blurred = avg_pool1d(blurred, 2, stride=1).view(weights.shape) + 0.01  # [n, m, s-1]
     pdf = blurred[..., 1:-1] + 1e-5
     pdf = pdf / pdf.sum(dim=-1, keepdim=True)  # [n, m, s-3]
     cdf = torch.cat([torch.zeros_like(pdf[..., :1]), pdf.cumsum(dim=-1)], dim=-1)  # [n, m, s-2]

@@ -13,7 +13,7 @@ CASES = ["default", "disparity", "auto", "auto_misses", "white_back", "coarse_on
 FORWARD, GRADIENT = 1e-5, 6e-5
 
 
-@pytest.mark.parametrize("implementation", ["reference"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
 @pytest.mark.parametrize("case", CASES)
 def test_matches_published_renderer(case: str, implementation: str) -> None:
     golden, metadata = load_golden(f"renderer_{case}")

@@ -113,9 +113,8 @@ def test_operators_are_registered_correctly() -> None:
     features, coordinates = Case("opcheck", n=1, p=3, h=4, w=4, c=2).inputs()
     axes = [0, 1, 0, 2, 2, 0]
     torch.library.opcheck(forward, (features, coordinates, axes))
-    for needed in ([True, True], [True, False], [False, True]):
-        arguments = (features.detach(), coordinates.detach(), torch.ones(1, 3, 2), axes, needed)
-        torch.library.opcheck(backward, arguments)
+    arguments = (features.detach(), coordinates.detach(), torch.ones(1, 3, 2), axes, [True, False])
+    torch.library.opcheck(backward, arguments)
 
 
 def test_named_cpu_raises_on_what_it_cannot_take() -> None:
