@@ -30,7 +30,8 @@ for module in pkgutil.walk_packages(threedpsp.__path__, "threedpsp."):
 
 MANGLED = """
 import asyncio, importlib, importlib.util, sys, types
-root, name = {root!r}, "custom_nodes.comfyui-3dpsp at home"
+root = {root!r}
+name = root.replace(".", "_x_") + "/comfyui-3dpsp at home"  # what ComfyUI makes of a folder
 sys.path[:] = [p for p in sys.path if p not in ("", root)]
 path_before = list(sys.path)
 spec = importlib.util.spec_from_file_location(name, root + "/__init__.py", submodule_search_locations=[root])
@@ -76,7 +77,7 @@ def test_the_pipeline_imports_no_optional_package(tmp_path: Path):
 
 
 def test_every_module_imports_without_optional_packages(tmp_path: Path):
-    run(IMPORT_ALL.format(heavy=set(HEAVY) - {"tyro"}), tmp_path)
+    run(IMPORT_ALL.format(heavy=set(HEAVY) - {"tyro", "scipy"}), tmp_path)
 
 
 def test_pack_works_under_a_mangled_name(tmp_path: Path):

@@ -21,7 +21,7 @@ FLOORS = [
     {"encoder"},
     {"weights", "export"},
     {"pipeline"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "results"},
     {"widgets", "bench", "cli", "__main__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
