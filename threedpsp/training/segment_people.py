@@ -10,13 +10,14 @@ an environment with the rest; this file imports nothing of ours. Writes MASKS/<s
 import sys
 from pathlib import Path
 
-import mediapipe as mp
 import numpy as np
 from PIL import Image
 
 
 def main(photos: Path, masks: Path) -> None:
     """Segment every .jpg and .png of a folder; existing masks are kept."""
+    import mediapipe as mp
+
     masks.mkdir(parents=True, exist_ok=True)
     with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as segmenter:
         for path in sorted(p for p in photos.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"}):
