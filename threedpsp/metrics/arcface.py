@@ -56,9 +56,9 @@ class ArcFaceIdentity(nn.Module):
                 f"The ArcFace identity measure needs {WEIGHTS_FILE}, which is not at {path}. Put the file there "
                 "(pSp's repository links to it), or use the built-in dlib identity."
             )
-        network = ArcFaceIdentity()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            network = ArcFaceIdentity()
             _, unexpected = network.load_state_dict(state, strict=False)
             missing = set(network.state_dict()) - set(state)
         except (RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
@@ -84,8 +84,11 @@ class ArcFaceIdentity(nn.Module):
         if images.shape[3] != CROP_OF:
             images = F.interpolate(images, (CROP_OF, CROP_OF), mode="bilinear", align_corners=False, antialias=True)
         face = images[:, :, slice(*CROP_ROWS), slice(*CROP_COLUMNS)]
-        x = F.adaptive_avg_pool2d(face, INPUT_SIDE)
-        return F.normalize(self.output_layer(self.body(self.input_layer(x))), dim=1)
+        return self.embed_faces(F.adaptive_avg_pool2d(face, INPUT_SIDE))
+
+    def embed_faces(self, faces: Float[Tensor, "n 3 112 112"]) -> Float[Tensor, "n 512"]:
+        """Embeddings of faces in [-1,1] that are cut and reduced already."""
+        return F.normalize(self.output_layer(self.body(self.input_layer(faces))), dim=1)
 
 
 def id_loss(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
