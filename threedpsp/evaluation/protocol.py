@@ -21,7 +21,7 @@ from torch import Tensor
 from ..camera import Camera
 from ..encoder.inversion import resize_photo
 from ..encoder.refine import RefineConfig
-from ..errors import InputError, NoFaceError, ThreeDPSPError
+from ..errors import InputError, ThreeDPSPError
 from ..export.images import to_uint8
 from ..metrics.identity import SAME_PERSON, DlibIdentity, embedding_distance
 from ..metrics.perceptual import STLPIPS
@@ -171,11 +171,10 @@ def render_landmarks(image: Tensor) -> Tensor | None:
     """MediaPipe's points [1,478,2] in pixels of a rendered image [1,3,R,R], or None if it finds no face."""
     side = image.shape[-1]
     big = torch.nn.functional.interpolate(image, size=DETECTION_SIDE, mode="bicubic", align_corners=False)
-    try:
-        face = detect_faces(np.ascontiguousarray(to_uint8(big.clamp(-1, 1))[0]))[0]
-    except NoFaceError:
+    faces = detect_faces(np.ascontiguousarray(to_uint8(big.clamp(-1, 1))[0]))
+    if not faces:
         return None
-    return torch.from_numpy(face.points)[None] * (side / DETECTION_SIDE)
+    return torch.from_numpy(faces[0].points)[None] * (side / DETECTION_SIDE)
 
 
 def photos_of(folder: Path, limit: int = 0) -> list[Path]:
