@@ -73,7 +73,9 @@ class BottleneckIRSE(nn.Module):
     The shortcut is every stride-th pixel where the channels stay, else a strided 1x1 convolution with BN.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, pool: SEPool = "avg", norm: Norm = "batch") -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, pool: SEPool = "avg", norm: Norm = "batch"
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.shortcut_layer: nn.Module | None = None
