@@ -32,9 +32,10 @@ def library() -> ctypes.CDLL:
     with _lock:
         if _loaded is None:
             try:
-                _loaded = ctypes.CDLL(str(build()))
+                path = build()
+                _loaded = ctypes.CDLL(str(path))
             except OSError as error:
-                _loaded = KernelUnavailableError(f"the compiled kernels cannot be loaded ({error}).")
+                _loaded = KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.")
             except KernelUnavailableError as error:
                 _loaded = error
     if isinstance(_loaded, KernelUnavailableError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -49,7 +50,9 @@ def build() -> Path:
             Path(folder, "build.ninja").write_text(_ninja_file(compiler, compile_flags, link_flags), encoding="utf-8")
             ran = subprocess.run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
             if ran.returncode:
-                raise KernelUnavailableError(f"{compiler} could not compile the kernels.\n{ran.stdout}{ran.stderr}")
+                output = ran.stdout + ran.stderr
+                why = next((line for line in output.splitlines() if "error" in line.lower()), "")
+                raise KernelUnavailableError(f"{compiler} could not compile the kernels ({why.strip()}).\n{output}")
             _move(Path(folder, LIBRARY), made)
     except OSError as error:
         raise KernelUnavailableError(
@@ -148,6 +151,7 @@ def _key(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
     return digest.hexdigest()[:20]
 
 
+@functools.cache
 def _version(compiler: str) -> str:
     ran = subprocess.run([compiler, "--version"], capture_output=True, text=True, errors="replace")
     return ran.stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,9 +9,8 @@ from torch import Tensor
 from . import cpu, reference
 from ._backend import Implementation, choose
 from .depths import Bound, coarse_depths
-from .errors import KernelUnavailableError
 from .plane_axes import parse_plane_axes
-from .sample_planes import check_planes, sample_planes
+from .sample_planes import check_planes
 from .types import PlaneMLP, RayOutputs
 
 
@@ -37,8 +34,8 @@ def render_rays(
 ) -> RayOutputs:
     """Colour, depth and opacity of rays through the planes.
 
-    Differentiable in planes, decoder and rays; in rays not by "cpu" ("auto" then runs the reference with the compiled
-    `sample_planes`). The depths of the samples, and with them the automatic bounds, have no gradient.
+    Differentiable in planes, decoder and rays, by "cpu" once only. The depths of the samples, and with them the
+    automatic bounds, have no gradient.
 
     Args:
         features: the planes, channels last, any strides.
@@ -97,14 +94,6 @@ def render_rays(
     )
     u = u if fine else None
     arguments = (features, plane_axes, mlp, origins, directions, depths, u, float(box_warp), white_back)
-    rays_need_gradient = torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad)
-    if rays_need_gradient and implementation == "cpu":
-        raise KernelUnavailableError(
-            "render_rays: implementation 'cpu' has no gradient for origins and directions; "
-            "use implementation='auto', or detach them."
-        )
-    if rays_need_gradient:
-        return reference.render_rays(*arguments, partial(sample_planes, implementation=implementation))
     tensors = [features, *mlp, origins, directions, depths, *([] if u is None else [u])]
     chosen = choose("render_rays", implementation, tensors)
     return (cpu if chosen == "cpu" else reference).render_rays(*arguments)

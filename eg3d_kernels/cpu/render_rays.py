@@ -54,7 +54,7 @@ def render_rays(
     box_warp: float,
     white_back: bool,
 ) -> RayOutputs:
-    """See `eg3d_kernels.reference.render_rays`; no gradient for the rays."""
+    """See `eg3d_kernels.reference.render_rays`."""
     axes = [axis for pair in parse_plane_axes(plane_axes) for axis in pair]
     out = forward(features, *mlp, origins, directions, depths, u, axes, box_warp, white_back)
     return RayOutputs(*out[:3], *(depth.detach() for depth in out[3:]))
@@ -77,26 +77,33 @@ def _new_outputs(*inputs: Any) -> tuple[Tensor, ...]:
 
 @operator(
     f"render_rays_backward({INPUTS}, Tensor grad_features, Tensor grad_depth, Tensor grad_opacity, bool[] needed)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 def backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of planes, w0, b0, w1, b1; `needed` says whether those of the planes and of the others are wanted."""
+    """Gradients of the first seven inputs; `needed` tells for planes, decoder and rays whether they are wanted."""
     gradients = [gradient.zero_() for gradient in _new_gradients(*inputs)]
     *outer, needed = inputs[12:]
-    wanted = [gradient if needed[i > 0] else None for i, gradient in enumerate(gradients)]
     call(
         "eg3d_render_rays_backward",
         Inputs(inputs[:8], *inputs[8:12]),
         *(gradient.contiguous() for gradient in outer),
-        *wanted,
+        *_only(needed, gradients),
     )
     return tuple(gradients)
 
 
 @backward.register_fake
 def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
-    needed = inputs[-1]
-    return tuple(t.new_empty(t.shape if needed[i > 0] else (0,)) for i, t in enumerate(inputs[:5]))
+    return tuple(
+        t.new_empty((0,) if wanted is None else t.shape)
+        for t, wanted in zip(inputs[:7], _only(inputs[-1], inputs[:7]), strict=True)
+    )
+
+
+def _only(needed: Sequence[bool], tensors: Sequence[Tensor]) -> list[Tensor | None]:
+    """None in the place of what is not needed."""
+    groups = (0, 1, 1, 1, 1, 2, 2)  # planes, decoder, rays
+    return [tensor if needed[group] else None for group, tensor in zip(groups, tensors, strict=True)]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -105,10 +112,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 
 def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-    needed = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:5])]
+    needs = ctx.needs_input_grad
+    needed = [needs[0], any(needs[1:5]), any(needs[5:7])]
     gradients = backward(*ctx.saved_tensors, *ctx.settings, *outer[:3], needed)
-    wanted = [gradient if needed[i > 0] else None for i, gradient in enumerate(gradients)]
-    return (*wanted, *[None] * 7)
+    return (*_only(needed, gradients), *[None] * 5)
 
 
 forward.register_autograd(_backward, setup_context=_save)

@@ -77,6 +77,7 @@ struct Decoder {
 struct Gradients {
   float* planes;  // of one image
   float *w0, *b0, *w1, *b1;
+  float *origins, *directions;  // of all rays
 };
 
 // The samples of some rays of one image: first the coarse ones of all rays, then the fine ones.
@@ -176,26 +177,44 @@ class Block {
       add_rows(rows, grad_out_, in_.outputs, to.b1);
       add_rows(rows, grad_hidden_, hidden_stride, to.b0);
     }
-    if (to.planes) {
-      matmul({grad_hidden_, hidden_stride, 1}, rows, in_.hidden, decoder_.w0, feature_stride, feature_stride,
-             decoder_.zeros, 0, grad_features_, feature_stride);
-      for (int64_t row = 0; row < rows; ++row)
-        for (int plane = 0; plane < 3; ++plane)
-          scatter(layout_, footprints_[3 * row + plane], grad_features_ + row * feature_stride, 0, in_.height,
-                  to.planes + plane * layout_.plane_stride());
+    if (!to.planes && !to.origins) return;
+    matmul({grad_hidden_, hidden_stride, 1}, rows, in_.hidden, decoder_.w0, feature_stride, feature_stride,
+           decoder_.zeros, 0, grad_features_, feature_stride);
+    for (int64_t row = 0; to.planes && row < rows; ++row)
+      for (int plane = 0; plane < 3; ++plane)
+        scatter(layout_, footprints_[3 * row + plane], grad_features_ + row * feature_stride, 0, in_.height,
+                to.planes + plane * layout_.plane_stride());
+    for (int64_t row = 0; to.origins && row < rows; ++row) {
+      const int64_t ray = ray_of(row);
+      float point[3], point_grad[3];
+      place(ray, depths_[row], point);
+      gather_slope(layout_, planes_, point, grad_features_ + row * feature_stride, point_grad);
+      for (int axis = 0; axis < 3; ++axis) {
+        to.origins[3 * ray + axis] += 2 / in_.box_warp * point_grad[axis];
+        to.directions[3 * ray + axis] += 2 / in_.box_warp * depths_[row] * point_grad[axis];
+      }
     }
   }
 
  private:
+  // The ray, counted over all images, of a sample of the block.
+  int64_t ray_of(int64_t row) const {
+    const int64_t coarse_rows = rays_ * in_.coarse;
+    return first_ray_ + (row < coarse_rows ? row / in_.coarse : (row - coarse_rows) / in_.fine);
+  }
+
+  // The point at a depth, in the planes' coordinates.
+  void place(int64_t ray, float depth, float* point) const {
+    for (int axis = 0; axis < 3; ++axis)
+      point[axis] = 2 / in_.box_warp * (in_.origins[3 * ray + axis] + depth * in_.directions[3 * ray + axis]);
+  }
+
   // Features, hidden layer and density of the samples from first_row on, `per_ray` of each ray, at depths_.
   void decode(int64_t first_row, int64_t per_ray) {
     const int64_t rows = rays_ * per_ray, hidden_stride = decoder_.hidden_stride;
-    const float scale = 2 / in_.box_warp;
     for (int64_t row = first_row; row < first_row + rows; ++row) {
-      const int64_t ray = first_ray_ + (row - first_row) / per_ray;
       float point[3];
-      for (int axis = 0; axis < 3; ++axis)
-        point[axis] = scale * (in_.origins[3 * ray + axis] + depths_[row] * in_.directions[3 * ray + axis]);
+      place(ray_of(row), depths_[row], point);
       for (int plane = 0; plane < 3; ++plane) footprints_[3 * row + plane] = footprint(layout_, plane, point);
     }
     for (int64_t row = first_row; row < first_row + rows; ++row)
@@ -322,12 +341,13 @@ void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth,
   }
 }
 
-// All results must be zero on entry; planes_grad, or the four others together, may be null.
+// All results must be zero on entry. The planes', the decoder's or the rays' may be null.
 // An image's rays are cut into parts, each of which sums into arrays of its own (the first part's are the results), and
 // these are added in a fixed order: no races, and the same result whenever the number of threads is the same.
 void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_features, const float* grad_depth,
                                const float* grad_opacity, float* planes_grad, float* w0_grad, float* b0_grad,
-                               float* w1_grad, float* b1_grad, int64_t threads) {
+                               float* w1_grad, float* b1_grad, float* origins_grad, float* directions_grad,
+                               int64_t threads) {
   const Decoder decoder(*in);
   const int64_t parts = in->images % threads == 0 || in->images >= 4 * threads ? 1 : threads;
   const int64_t tasks = in->images * parts, image_size = 3 * in->height * in->width * in->channels;
@@ -343,6 +363,8 @@ void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_fea
     for (int64_t task = 0; task < tasks; ++task) {
       const int64_t image = task / parts, part = task % parts;
       Gradients to{};
+      to.origins = origins_grad;
+      to.directions = directions_grad;
       if (planes_grad) {
         const int64_t extra = image * (parts - 1) + part - 1;
         to.planes = part == 0 ? planes_grad + image * image_size : more_planes + extra * image_size;
