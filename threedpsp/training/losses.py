@@ -14,6 +14,7 @@ from ..types import TriPlanes
 from .batches import IMAGE_SIDE, PortraitBatch
 
 BEHIND, BEFORE = -0.25, 0.12  # hair and clothes lie between these z, world units
+OCCIPUT = -0.33  # no head is longer than that
 SHOULDERS = -0.2  # below this y, what the frame cuts off may go on
 
 
@@ -79,13 +80,13 @@ def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: to
 
 
 def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, random: torch.Generator) -> Tensor:
-    """Nothing where the photo shows background, nor beside its frame above the shoulders."""
+    """Nothing where the photo shows background, nor beside its frame above the shoulders, nor behind the head."""
     n, points, half = len(planes), 512, planes.box_warp / 2
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
     seen = projected(place, batch.camera, 1) * 2 - 1
     mask = F.grid_sample(batch.mask, seen[:, :, None], align_corners=False)[:, 0, :, 0]
     framed = (seen.abs() < 1).all(-1)
-    empty = torch.where(framed, mask < 0.02, place[..., 1] > SHOULDERS)
+    empty = torch.where(framed, mask < 0.02, place[..., 1] > SHOULDERS) | (place[..., 2] < OCCIPUT)
     raw, _ = kernels.query_points(
         planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp
     )
