@@ -93,6 +93,7 @@ class Pipeline:
         def on_step(progress: RefineProgress) -> None:
             report("refine", min(99, int(100 * progress.fraction)), 100)
 
+        report("refine", 0, 100)
         settings = config if isinstance(config, RefineConfig) else RefineConfig()
         refined = refining.refine(self.generator, inversion, crop, settings, on_step)
         report("refine", 100, 100)
