@@ -103,7 +103,7 @@ def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 300
     return error
 
 
-def main(portraits: Path, run: Path, output: Path, steps: int = 3) -> None:
+def main(portraits: Path, run: Path, output: Path, steps: int = 3, sample: int = 350) -> None:
     """Finish a run.
 
     Args:
@@ -111,12 +111,14 @@ def main(portraits: Path, run: Path, output: Path, steps: int = 3) -> None:
         run: folder of the joint training.
         output: folder for generator.safetensors and encoder.safetensors.
         steps: encoder steps that make the portraits' ws.
+        sample: portraits (and their mirror images) whose w mapping imitates.
     """
     checkpoints = sorted(run.glob("checkpoint_0_of_*.pt"))
     if not checkpoints:
         raise InputError(f"No checkpoint in {run}.")
     generator, encoder = load_networks(checkpoints[-1])
     data = PortraitSet.load(portraits)
+    data = data.take(list(range(0, len(data), max(len(data) // sample, 1))))
     ws = portrait_ws(generator, encoder, data, steps)
     error = fit_mapping(generator.backbone.mapping, ws.mean(1), Camera.from_label(data.label).label)
     log.info("mapping: error %.3f standard deviations", error)

@@ -94,7 +94,7 @@ class JointTrainer:
         self.encoder_ema = copy.deepcopy(self.encoder).requires_grad_(False)
         self.perceptual = STLPIPS("alex")
         self.identity = DlibIdentity()
-        self.step = 0
+        self.step = self.warm_from = 0
         self.sums: dict[str, list[float]] = defaultdict(list)
         self._make_optimizers()
 
@@ -123,7 +123,7 @@ class JointTrainer:
     def learning_rate_factor(self) -> float:
         """Warm-up over 100 steps, flat, then linear to zero."""
         left = (self.config.steps - self.step) / max(self.config.steps * self.config.decay_share, 1)
-        return min(1.0, (self.step + 1) / 100, max(left, 0.02))
+        return min(1.0, (self.step - self.warm_from + 1) / 100, max(left, 0.02))
 
     def latents_of(self, batch: PortraitBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """ws [N,L,w_dim] from the portraits' own latents or from the encoder, and the losses that tie the two."""
@@ -343,14 +343,16 @@ class JointTrainer:
         for encoder in (self.encoder, self.encoder_ema):
             encoder.latent_avg.copy_(state["latent_avg"])
         self.latents.data.copy_(state["latents"])
-        if not self.config.restart_optimizers:
+        if self.config.restart_optimizers:
+            self.warm_from = self.step
+        else:
             rates = [group["base"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
                 group["base"] = rate
             self.latent_optimizer.load_state_dict(state["latent_optimizer"])
-        self.random.set_state(state["random"])
-        self.batches.random.set_state(state["batch_random"])
+            self.random.set_state(state["random"])
+            self.batches.random.set_state(state["batch_random"])
         return True
 
     def report(self, seconds_a_step: float) -> None:
