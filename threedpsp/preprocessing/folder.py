@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from ..errors import InputError
 from ..output import atomic_write, output_dir
-from ..types import FaceCrop
 from .align import Border
+from .mirror_sigma import save_conf_map
 from .prepare import FaceChoice, prepare_photo
 
 PHOTO_SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
-CONF_MAP_SIDE = 256  # as 3DpSp stores them
 SAVE_EVERY = 20  # photos between two writes of the lists
 
 
@@ -152,21 +150,13 @@ def _prepare_one(
         return PhotoReport(path.name, None, str(error), stamp=stamp)
     except MemoryError:
         return PhotoReport(path.name, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
-    _write_conf_map(output / "conf_map" / f"{name}.npy", crop)
+    if crop.mirror_sigma is not None:
+        save_conf_map(output / "conf_map" / f"{name}.npy", crop.mirror_sigma[0])
     pixels = ((crop.image[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
     with atomic_write(output / f"{name}.png") as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     label = tuple(crop.camera.label[0].tolist())
     return PhotoReport(path.name, f"{name}.png", None, crop.notes, label, stamp)
-
-
-def _write_conf_map(path: Path, crop: FaceCrop) -> None:
-    if crop.mirror_sigma is None:
-        return
-    on_photo = crop.mirror_sigma[:, None].flip(3)  # FaceCrop holds it on the flipped photo
-    small = torch.nn.functional.interpolate(on_photo, (CONF_MAP_SIDE, CONF_MAP_SIDE), mode="area")
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, small[0, 0].float().numpy())
 
 
 def _is_whole(output: Path, photo: PhotoReport) -> bool:

@@ -21,7 +21,10 @@ from .landmark_model import find_landmark_model, mirror_index
 POINTS = 478
 MAX_FACES = 16
 DETECTION_SIDE = 1280  # photos are searched at most this large; the network looks at 128 x 128
+SEEN_SHARE = 0.12  # a face that takes this share of what the network looks at is found
 SMALLEST_TILE = 120
+SMALLEST_SECOND = 40.0  # pixels; smaller faces beside a found one are of no use
+CLOSE_UPS = 2  # the second is centred on what the first found
 CLOSE_UP_SIDE = 384  # the side of the close-up that the final points come from
 _SYSTEM_LIBRARIES = "libegl1 libgles2"
 
@@ -84,20 +87,30 @@ class FaceDetector:
             self._landmarker._handle = None
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces of a photo [H,W,3] uint8, largest first; looks harder only while it finds none.
+        """The faces of a photo [H,W,3] uint8, largest first: all that are at least half as large as the largest.
 
-        Every face found is looked at again in a close-up, and in its mirror image: the points are the mean of the two,
-        and what is not a face in the close-up is dropped.
+        Looks harder only as far as it must. Every face found is looked at again in a close-up, and in its mirror image:
+        the points are the mean of the two, and what is not a face in the close-up is dropped.
         """
-        height, width = image.shape[:2]
-        scale = min(1.0, DETECTION_SIDE / max(height, width))
-        small = _resized(image, max(round(width * scale), 1), max(round(height * scale), 1))
-        for found in self._search(image, small, scale):
-            close_ups = [self._close_up(image, small, scale, face) for face in found]
-            faces = [face for face in close_ups if face is not None]
+        scale = min(1.0, DETECTION_SIDE / max(image.shape[:2]))
+        small = _resized(image, scale)
+        faces: list[Face] = []
+        for candidates in self._seen_in_whole(small, scale):
+            faces = self._confirmed(candidates, image, small, scale)
             if faces:
-                return sorted(_without_doubles(faces), key=lambda face: -face.size)
-        return []
+                break
+        looked_at = float(max(image.shape[:2]))
+        for division in (2, 4, 8, 16):
+            wanted = max(faces[0].size / 2, SMALLEST_SECOND) if faces else 0.0
+            tile = max(image.shape[:2]) / division
+            if wanted >= SEEN_SHARE * looked_at or tile < SMALLEST_TILE:
+                break
+            others = [
+                face for face in self._seen_in_tiles(image, tile) if all(_overlap(face, known) < 0.3 for known in faces)
+            ]
+            faces = _without_doubles(faces + self._confirmed(_without_doubles(others), image, small, scale))
+            looked_at = tile
+        return faces
 
     def detect_once(self, image: np.ndarray) -> list[Face]:
         """What the network says of the image as it is."""
@@ -112,40 +125,39 @@ class FaceDetector:
                 faces.append(Face(xyz[:, :2], xyz[:, 2]))
         return faces
 
-    def _search(self, image: np.ndarray, small: np.ndarray, scale: float) -> Iterator[list[Face]]:
-        """Candidates, one way of looking after the other, cheapest first."""
-        height, width = image.shape[:2]
-        yield self._found_in(small, 0, 0, scale)
-        padding = max(small.shape[:2]) // 2  # tight crops: the network wants to see the surroundings
+    def _seen_in_whole(self, small: np.ndarray, scale: float) -> Iterator[list[Face]]:
+        """Candidates in the photo, in the padded photo (tight crops), and in the mirror images of both."""
+        yield self._seen_in(small, 0, 0, scale)
+        padding = max(small.shape[:2]) // 2
         padded = np.pad(small, ((padding, padding), (padding, padding), (0, 0)), mode="edge")
-        yield self._found_in(padded, -padding / scale, -padding / scale, scale)
-        yield [_mirrored(face, width) for face in self._found_in(small[:, ::-1], 0, 0, scale)]
-        yield [
-            _mirrored(face, width)
-            for face in self._found_in(padded[:, ::-1], -padding / scale, -padding / scale, scale)
-        ]
-        # small faces in large photos: the network finds a face that is at least 12 % of what it looks at
-        for division in (2, 4, 8, 16):
-            side = max(height, width) / division
-            if side < SMALLEST_TILE:
-                return
-            yield self._found_in_tiles(image, side)
+        corner = -padding / scale
+        yield self._seen_in(padded, corner, corner, scale)
+        width = small.shape[1] / scale
+        for part, offset in ((small, 0.0), (padded, corner)):
+            yield [_mirrored(face, width) for face in self._seen_in(part[:, ::-1], offset, offset, scale)]
 
-    def _found_in(self, part: np.ndarray, left: float, top: float, scale: float) -> list[Face]:
+    def _confirmed(self, candidates: list[Face], image: np.ndarray, small: np.ndarray, scale: float) -> list[Face]:
+        """The close-ups of those that are faces, largest first."""
+        for _ in range(CLOSE_UPS):
+            close_ups = [self._close_up(image, small, scale, face) for face in candidates]
+            candidates = [face for face in close_ups if face is not None]
+        return _without_doubles(candidates)
+
+    def _seen_in(self, part: np.ndarray, left: float, top: float, scale: float) -> list[Face]:
         """Faces of a scaled part of the photo, in the photo's pixels."""
         offset = np.array([left, top], np.float32)
         return [Face(face.points / scale + offset, face.points_z / scale) for face in self.detect_once(part)]
 
-    def _found_in_tiles(self, image: np.ndarray, side: float) -> list[Face]:
+    def _seen_in_tiles(self, image: np.ndarray, side: float) -> list[Face]:
         height, width = image.shape[:2]
         faces = []
         for top in _tile_starts(height, side):
             for left in _tile_starts(width, side):
                 tile = image[top : top + round(side), left : left + round(side)]
                 scale = min(1.0, 640 / side)
-                tile = _resized(tile, max(round(tile.shape[1] * scale), 1), max(round(tile.shape[0] * scale), 1))
-                faces += self._found_in(tile, left, top, scale)
-        return _without_doubles(faces)
+                tile = _resized(tile, scale)
+                faces += self._seen_in(tile, left, top, scale)
+        return faces
 
     def _close_up(self, image: np.ndarray, small: np.ndarray, scale: float, face: Face) -> Face | None:
         """The face seen again at a fixed size, straight and mirrored; None if both say it is none.
@@ -157,7 +169,7 @@ class FaceDetector:
         left, top, right, bottom = (v * scale for v in face.box)
         corner = np.round([(left + right) / 2 - half * scale, (top + bottom) / 2 - half * scale]).astype(int)
         side = max(round(2 * half * scale), 8)
-        close_up = _resized(_square(source, int(corner[0]), int(corner[1]), side), CLOSE_UP_SIDE, CLOSE_UP_SIDE)
+        close_up = _resized(_square(source, int(corner[0]), int(corner[1]), side), CLOSE_UP_SIDE / side)
         zoom = CLOSE_UP_SIDE / side * scale
         seen = [
             same
@@ -248,7 +260,8 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(saved)
 
 
-def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resized(image: np.ndarray, scale: float) -> np.ndarray:
+    height, width = (max(round(length * scale), 1) for length in image.shape[:2])
     if image.shape[:2] == (height, width):
         return image
     pillow = Image.fromarray(np.ascontiguousarray(image))

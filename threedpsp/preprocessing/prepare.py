@@ -11,6 +11,7 @@ from ..errors import InputError, NoFaceError
 from ..types import FaceCrop
 from .align import Border, apply_affine, crop_face, five_points
 from .landmarks import Face, detect_faces
+from .mirror_sigma import estimate_mirror_sigma
 from .photo import PhotoSource, load_photo
 from .pose import estimate_camera
 
@@ -56,15 +57,10 @@ def prepare_photo(
     camera = estimate_camera(landmarks[None] / size)
     image = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     points = torch.tensor(landmarks[None], dtype=torch.float32)
-    sigma = None
-    if with_mirror_sigma:
-        from .mirror_sigma import estimate_mirror_sigma
-
-        sigma = estimate_mirror_sigma(image, points, camera)
     return FaceCrop(
         image=image,
         camera=camera,
-        mirror_sigma=sigma,
+        mirror_sigma=estimate_mirror_sigma(image, points, camera) if with_mirror_sigma else None,
         source_to_crop=torch.tensor(source_to_crop[None], dtype=torch.float32),
         landmarks=points,
         notes=photo.notes + notes,
