@@ -144,10 +144,9 @@ def _mirrored_window(
     xs = _source_range(left, side, ratio[0], margin)
     ys = _source_range(top, side, ratio[1], margin)
     grown = image[_reflect(ys, height)[:, None], _reflect(xs, width)[None, :]]
-    box = (left / ratio[0] - xs[0], top / ratio[1] - ys[0])
-    box = (*box, box[0] + side / ratio[0], box[1] + side / ratio[1])
-    box = (max(box[0], 0), max(box[1], 0), min(box[2], len(xs)), min(box[3], len(ys)))
-    return Image.fromarray(grown).resize((side, side), Image.Resampling.BICUBIC, box=box)
+    x0, y0 = max(left / ratio[0] - xs[0], 0.0), max(top / ratio[1] - ys[0], 0.0)
+    x1, y1 = min(x0 + side / ratio[0], float(len(xs))), min(y0 + side / ratio[1], float(len(ys)))
+    return Image.fromarray(grown).resize((side, side), Image.Resampling.BICUBIC, box=(x0, y0, x1, y1))
 
 
 def _resized_part(

@@ -62,7 +62,8 @@ def canonical_face() -> CanonicalFace:
         metadata = archive.read(_GEOMETRY)
     # GeometryPipelineMetadata { 1: Mesh3d { 3: float vertex_buffer (x y z u v), 4: uint32 index_buffer } }
     mesh = next(value for field, value in _protobuf_fields(metadata) if field == 1 and isinstance(value, bytes))
-    floats, indices = [], []
+    floats: list[float] = []
+    indices: list[int] = []
     for field, value in _protobuf_fields(mesh):
         if field == 3 and isinstance(value, bytes):
             floats += struct.unpack(f"<{len(value) // 4}f", value)

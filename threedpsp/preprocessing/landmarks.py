@@ -299,7 +299,7 @@ def _without_doubles(faces: list[Face]) -> list[Face]:
     return kept
 
 
-def _mirrored(face: Face, width: int) -> Face:
+def _mirrored(face: Face, width: float) -> Face:
     """The face of the mirrored image of that width, as the same 478 points."""
-    points = face.points[mirror_index()] * np.float32([-1, 1]) + np.float32([width, 0])
+    points = face.points[mirror_index()] * np.array([-1, 1], np.float32) + np.array([width, 0], np.float32)
     return Face(points, face.points_z[mirror_index()])
