@@ -8,8 +8,6 @@ from typing import Any
 
 from ..errors import InputError
 
-SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
-
 
 def find_photos(given: Sequence[Path]) -> list[Path]:
     """The files given, and the photos in the folders given (sorted, not deeper).
@@ -17,12 +15,14 @@ def find_photos(given: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: nothing given, a path that does not exist, a folder without photos.
     """
+    from ..preprocessing.folder import PHOTO_SUFFIXES
+
     if not given:
         raise InputError("No photo given. Example: threedpsp invert me.jpg -o output")
     photos: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
             if not inside:
                 raise InputError(f"No photos in the folder {path}.")
             photos += inside

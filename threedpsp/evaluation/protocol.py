@@ -28,13 +28,13 @@ from ..metrics.perceptual import STLPIPS
 from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
 from ..preprocessing.landmarks import detect_faces
+from ..preprocessing.folder import PHOTO_SUFFIXES
 from ..preprocessing.prepare import prepare_photo
 from ..types import FaceCrop, Inversion
 
 LOST_FACE = 1.0
 DETECTION_SIDE = 256
 CROP_SIDE = 256
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
