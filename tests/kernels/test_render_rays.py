@@ -144,7 +144,7 @@ def test_cpu_matches_reference(case: Case) -> None:
         return
     for output, of_output in expected_gradients.items():
         for name, value in of_output.items():
-            # 4e-5 of the largest seen ("opaque": density times delta is large, and so is its rounding error). The second
+            # 4e-5 of the largest seen ("opaque": density times delta is large, so is its rounding error). The second
             # part is for depth, whose gradients cancel where a ray is uniform (in "two_samples" they are 0).
             largest = max(g[name].abs().max() for g in expected_gradients.values())
             error = (gradients[output][name] - value).abs().max()

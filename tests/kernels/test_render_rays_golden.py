@@ -8,7 +8,8 @@ import torch
 from eg3d_kernels import PlaneMLP, render_rays
 from tests.golden import load_golden, relative_error
 
-CASES = ["default", "disparity", "auto", "auto_misses", "white_back", "coarse_only"]
+# "small", kept in tests/data, is a part of "auto_misses".
+CASES = ["small", "default", "disparity", "auto", "auto_misses", "white_back", "coarse_only"]
 # Ten times the errors of an independent float32 implementation: 1e-6 forward, 6e-6 for gradients.
 FORWARD, GRADIENT = 1e-5, 6e-5
 
@@ -39,9 +40,13 @@ def test_matches_published_renderer(case: str, implementation: str) -> None:
     )
     depth = out.depth.clamp(out.depth_min.min(), out.depth_max.max())
     (out.features * torch.linspace(-1, 1, 32)).sum().add(depth.sum()).backward()
-    assert relative_error(out.features, golden["features"]) < FORWARD
+    kept = golden["features"].shape[-1]
+    assert relative_error(out.features[..., :kept], golden["features"]) < FORWARD
     assert relative_error(depth, golden["depth"][..., 0]) < FORWARD
     # Absolute: opacity, at most 1, is made by 1 - exp(..), which rounds to multiples of 6e-8 however small it is.
     assert (out.opacity - golden["weights_sum"][..., 0]).abs().max() < FORWARD
     assert planes.grad is not None
-    assert relative_error(planes.grad, golden["grad_planes"]) < GRADIENT
+    if "grad_planes" in golden:
+        assert relative_error(planes.grad, golden["grad_planes"]) < GRADIENT
+    else:
+        assert relative_error(planes.grad[:, :, 0], golden["grad_planes_channel_0"]) < GRADIENT
