@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import MissingDependencyError, ThreeDPSPError
 from ..output import output_error
@@ -16,7 +16,7 @@ from .prepare import Prepare
 from .render import Render
 from .train_tiny import TrainTiny
 
-COMMANDS: dict[str, type[Command]] = {
+COMMANDS: dict[str, Callable[..., Command]] = {
     "demo": Demo,
     "prepare": Prepare,
     "invert": Invert,
