@@ -22,7 +22,8 @@ def find_photos(given: Sequence[Path]) -> list[Path]:
     photos: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+            shown = [p for p in path.iterdir() if not p.name.startswith(".")]
+            inside = sorted(p for p in shown if p.suffix.lower() in PHOTO_SUFFIXES)
             if not inside:
                 raise InputError(f"No photos in the folder {path}.")
             photos += inside

@@ -27,8 +27,8 @@ from ..metrics.identity import SAME_PERSON, DlibIdentity, embedding_distance
 from ..metrics.perceptual import STLPIPS
 from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
-from ..preprocessing.landmarks import detect_faces
 from ..preprocessing.folder import PHOTO_SUFFIXES
+from ..preprocessing.landmarks import detect_faces
 from ..preprocessing.prepare import prepare_photo
 from ..types import FaceCrop, Inversion
 
