@@ -83,6 +83,7 @@ def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, ran
     """Nothing where the photo shows background, nor beside its frame above the shoulders, nor behind the head."""
     n, points, half = len(planes), 512, planes.box_warp / 2
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
+    place[:, ::4, 2] = OCCIPUT - (half + OCCIPUT) * torch.rand(n, points // 4, generator=random)
     seen = projected(place, batch.camera, 1) * 2 - 1
     mask = F.grid_sample(batch.mask, seen[:, :, None], align_corners=False)[:, 0, :, 0]
     framed = (seen.abs() < 1).all(-1)
@@ -90,7 +91,7 @@ def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, ran
     raw, _ = kernels.query_points(
         planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp
     )
-    return 0.005 * (F.softplus(raw[..., 0] - 1) * empty).mean()
+    return 0.02 * (F.softplus(raw[..., 0] - 1) * empty).mean()
 
 
 def solid_loss(opacity: Tensor) -> Tensor:
