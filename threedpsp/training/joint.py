@@ -312,7 +312,8 @@ class JointTrainer:
         return self.config.output / f"checkpoint_{self.rank}_of_{self.workers}.pt"
 
     def save(self) -> None:
-        """All that resuming needs, replaced in one move."""
+        """All that resuming needs, replaced in one move; what goes on and what resumes do the same from here."""
+        self.carried = None
         state = {
             "step": self.step,
             "generator": self.generator.state_dict(),
@@ -321,6 +322,7 @@ class JointTrainer:
             "encoder_ema": self.encoder_ema.state_dict(),
             "latent_avg": self.encoder.latent_avg,
             "latents": self.latents.detach(),
+            "first_estimate": self.first_estimate,
             "optimizer": self.optimizer.state_dict(),
             "latent_optimizer": self.latent_optimizer.state_dict(),
             "random": self.random.get_state(),
@@ -343,6 +345,7 @@ class JointTrainer:
         for encoder in (self.encoder, self.encoder_ema):
             encoder.latent_avg.copy_(state["latent_avg"])
         self.latents.data.copy_(state["latents"])
+        self.first_estimate = state.get("first_estimate")
         if self.config.restart_optimizers:
             self.warm_from = self.step
         else:
