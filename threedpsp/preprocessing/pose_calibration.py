@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ..camera import FOCAL, Camera
+from ..errors import InputError
 from .align import apply_affine, crop_face, five_points
 from .ict_heads import load_head_model, open_jaw, render_head
 from .landmark_model import mirror_index
@@ -166,6 +167,8 @@ def _triangulate_heads(views: Views) -> tuple[np.ndarray, np.ndarray]:
             world_to_camera = np.linalg.inv(views.cam2world[view])
             seen = project(shape, world_to_camera[:3, :3], world_to_camera[:3, 3])
             residuals.append(views.points[view] - seen)
+    if not shapes:
+        raise InputError(f"None of {len(np.unique(views.head))} heads has four views with the mouth closed; use more.")
     return np.array(shapes), np.array(residuals)
 
 
