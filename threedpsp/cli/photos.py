@@ -15,15 +15,13 @@ def find_photos(given: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: nothing given, a path that does not exist, a folder without photos.
     """
-    from ..preprocessing.folder import PHOTO_SUFFIXES
-
     if not given:
         raise InputError("No photo given. Example: threedpsp invert me.jpg -o output")
     photos: list[Path] = []
     for path in given:
         if path.is_dir():
             shown = [p for p in path.iterdir() if not p.name.startswith(".")]
-            inside = sorted(p for p in shown if p.suffix.lower() in PHOTO_SUFFIXES)
+            inside = _photos_inside(path)
             if not inside:
                 raise InputError(f"No photos in the folder {path}.")
             photos += inside
@@ -60,3 +58,10 @@ def face_choice(text: str) -> Any:
     if not text.isdigit():
         raise InputError(f"--face takes 'largest' or a number counted from the largest (0); got '{text}'.")
     return int(text)
+
+
+def _photos_inside(folder: Path) -> list[Path]:
+    """Files with the ending of a photo, sorted."""
+    from ..preprocessing.folder import PHOTO_SUFFIXES  # here, because it brings torch with it
+
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
