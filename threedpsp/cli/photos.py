@@ -20,7 +20,6 @@ def find_photos(given: Sequence[Path]) -> list[Path]:
     photos: list[Path] = []
     for path in given:
         if path.is_dir():
-            shown = [p for p in path.iterdir() if not p.name.startswith(".")]
             inside = _photos_inside(path)
             if not inside:
                 raise InputError(f"No photos in the folder {path}.")
