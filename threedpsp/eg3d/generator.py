@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..camera import Camera
 from ..errors import InputError
+from ..kernels import Implementation
 from ..types import Render, TriPlanes
 from .backbone import Backbone
 from .config import GeneratorConfig, RenderConfig
@@ -94,7 +95,7 @@ class Generator(nn.Module):
         jitter: Tensor | None = None,
         u: Tensor | None = None,
         generator: torch.Generator | None = None,
-        implementation: str = "auto",
+        implementation: Implementation = "auto",
     ) -> Render:
         """Images of the planes from N cameras (planes and ws of one latent serve all of them).
 

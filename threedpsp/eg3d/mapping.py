@@ -25,12 +25,17 @@ class Mapping(nn.Module):
         self.num_ws = config.num_ws
         self.label_scale = 0.0 if config.c_gen_conditioning_zero else config.c_scale
         self.num_layers = config.mapping_layers
+        self.z_dim = config.z_dim
         self.embed = FullyConnected(config.c_dim, config.w_dim)
         n_in = config.z_dim + config.w_dim
         for i in range(self.num_layers):
             setattr(self, f"fc{i}", FullyConnected(n_in, config.w_dim, lr_multiplier=0.01, lrelu=True))
             n_in = config.w_dim
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def layers(self) -> list[FullyConnected]:
+        """The fully connected layers, in order."""
+        return [self.get_submodule(f"fc{i}") for i in range(self.num_layers)]  # type: ignore[misc]
 
     def forward(
         self,
@@ -41,8 +46,8 @@ class Mapping(nn.Module):
     ) -> Float[Tensor, "n l w"]:
         """Ws [N,L,w_dim]; psi pulls the first `truncation_cutoff` rows (None: all) towards w_avg."""
         h = torch.cat([unit_second_moment(z), unit_second_moment(self.embed(label * self.label_scale))], 1)
-        for i in range(self.num_layers):
-            h = getattr(self, f"fc{i}")(h)
+        for layer in self.layers():
+            h = layer(h)
         ws = h[:, None].repeat(1, self.num_ws, 1)
         if truncation_psi != 1:
             cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff

@@ -48,7 +48,7 @@ def render_rays(
     jitter: Tensor | None = None,
     u: Tensor | None = None,
     generator: torch.Generator | None = None,
-    implementation: str = "auto",
+    implementation: kernels.Implementation = "auto",
 ) -> RayFeatures:
     """Composite colour features, depth and opacity along every ray.
 
@@ -87,7 +87,7 @@ def over_background(features: Tensor, opacity: Tensor, background: Tensor) -> Te
     """
     side = features.shape[-2:]
     if background.shape[-1] > side[-1]:
-        background = F.adaptive_avg_pool2d(background, side)
+        background = F.adaptive_avg_pool2d(background, (side[0], side[1]))
     elif background.shape[-1] < side[-1]:
         background = F.interpolate(background, size=side, mode="bilinear", align_corners=False)
     return features + 2 * (1 - opacity) * background

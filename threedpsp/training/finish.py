@@ -75,20 +75,19 @@ def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 300
     random = torch.Generator().manual_seed(seed)
     mean = w.mean(0)
     _, strength, directions = torch.linalg.svd(w - mean, full_matrices=False)
-    kept = min(COMPONENTS, mapping.fc0.weight.shape[1] - mapping.embed.weight.shape[0])  # type: ignore[union-attr]
+    kept = min(COMPONENTS, mapping.z_dim, len(strength))
     basis = directions[:kept] * (strength[:kept] / math.sqrt(len(w) - 1))[:, None]
     spread = w.std()
-    layers = [mapping.embed, mapping.fc0, mapping.fc1]
-    effective = [t.detach().clone().requires_grad_() for layer in layers for t in layer.effective()]  # type: ignore[operator,union-attr]
+    layers = [mapping.embed, *mapping.layers()]
+    effective = [t.detach().clone().requires_grad_() for layer in layers for t in layer.effective()]
     optimizer = torch.optim.Adam(effective, lr=2e-3)
-    z_dim = mapping.fc0.weight.shape[1] - mapping.embed.weight.shape[0]  # type: ignore[union-attr]
     error = math.inf
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 2 * (1 - step / steps))
-        z = torch.randn(256, z_dim, generator=random)
+        z = torch.randn(256, mapping.z_dim, generator=random)
         label = labels[torch.randint(len(labels), (256,), generator=random)]
         h = torch.cat([unit_second_moment(z), unit_second_moment(F.linear(label, *effective[:2]))], 1)
-        for weight, bias in (effective[2:4], effective[4:6]):
+        for weight, bias in zip(effective[2::2], effective[3::2], strict=True):
             h = F.leaky_relu(F.linear(h, weight, bias), LRELU_SLOPE) * LRELU_GAIN
         loss = ((h - mean - z[:, :kept] @ basis) / spread).square().mean()
         optimizer.zero_grad()
@@ -97,8 +96,8 @@ def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 300
         error = loss.item() ** 0.5
     with torch.no_grad():
         for layer, (weight, bias) in zip(layers, zip(effective[::2], effective[1::2], strict=True), strict=True):
-            layer.weight.copy_(weight / layer.weight_gain)  # type: ignore[union-attr,operator]
-            layer.bias.copy_(bias / layer.bias_gain)  # type: ignore[union-attr,operator]
+            layer.weight.copy_(weight / layer.weight_gain)
+            layer.bias.copy_(bias / layer.bias_gain)
         mapping.w_avg.copy_(mean)
     return error
 

@@ -396,7 +396,7 @@ def _start_gently(generator: Generator) -> None:
         for name, parameter in generator.named_parameters():
             if name.endswith("affine.weight"):
                 parameter.mul_(0.1)
-        generator.decoder.net[2].weight[0].mul_(4)  # type: ignore[index,operator]
+        generator.decoder.net[2].weight[0].mul_(4)  # type: ignore[index]
     generator.backbone.mapping.requires_grad_(False)
 
 
