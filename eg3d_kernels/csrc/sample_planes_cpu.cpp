@@ -24,6 +24,7 @@ void eg3d_sample_planes(const float* planes, const float* points, float* out, in
 void eg3d_sample_planes_grad_planes(const float* points, const float* grad, float* planes_grad, int64_t n, int64_t p,
                                     int64_t height, int64_t width, int64_t channels, const int32_t* axes,
                                     int64_t threads) {
+  if (n == 0) return;
   const PlaneLayout layout{height, width, channels, axes};
   const int64_t wanted = threads == 1 ? 1 : (4 * threads + 3 * n - 1) / (3 * n);
   const int64_t bands = std::max<int64_t>(1, std::min(wanted, height));

@@ -31,7 +31,6 @@ from ..eg3d.renderer import over_background, render_rays
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
 from ..encoder.inversion import N_ITERS, compute_avg_image
-from ..metrics.face_chip import identity_chip
 from ..metrics.identity import DlibIdentity
 from ..metrics.perceptual import STLPIPS
 from ..preprocessing.landmark_model import mirror_index
@@ -39,15 +38,26 @@ from ..types import TriPlanes
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight
 from .config import JointConfig
 from .latents import principal_latents
-from .losses import backdrop_loss, hull_loss, projected, shell_loss, shrink, solid_loss, surface_loss
+from .losses import (
+    WHOLE,
+    Window,
+    backdrop_loss,
+    cut,
+    hull_loss,
+    projected,
+    shell_loss,
+    shrink,
+    solid_loss,
+    surface_loss,
+)
 from .portraits import PortraitSet
 from .sheets import save_training_sheet
 
 log = logging.getLogger(__name__)
 
 COARSE_SIDE = 32
-CHIP_SIDE = 192  # of the face chips that perceptual loss compares
-CHIP_ROWS, CHIP_COLUMNS = slice(30, 150), slice(24, 168)  # from above the brows to below the lips
+WINDOW_SIDE = 64  # of the part of the photo's view that a step renders
+MARGIN = 4  # of the window, not compared
 
 
 @dataclass(frozen=True)
@@ -160,26 +170,35 @@ class JointTrainer:
         c = self.config
         if self.encoder_share < 1:
             return self.batches.draw(c.batch, NONE)
-        again = torch.rand([], generator=self.random) < c.loop_share
-        if self.carried is not None and self.carried.steps < N_ITERS and again:
-            return self.carried.batch
-        self.carried = None
-        return self.batches.draw(c.batch, Augmentation())
+        return self.batches.draw(c.batch, Augmentation()) if self.carried is None else self.carried.batch
 
-    def features(self, planes: TriPlanes, camera: Camera, side: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Feature image [N,C,side,side] over the background, opacity and depth [N,1,side,side]; jittered samples."""
-        out = render_rays(
-            planes,
-            self.generator.decoder.mlp(),
-            camera_rays(camera, side),
-            self.rendering,
-            generator=self.random,
-        )
-        shape = (len(planes), 1, side, side)
+    def features(
+        self, planes: TriPlanes, camera: Camera, side: int, window: Window = WHOLE
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Feature image [N,C,h,w] over the background, opacity and depth [N,1,h,w], of a window; jittered samples."""
+        rays = camera_rays(camera, side, *window)
+        out = render_rays(planes, self.generator.decoder.mlp(), rays, self.rendering, generator=self.random)
+        background = planes.background
+        assert background is not None
+        if window is not WHOLE:
+            background = cut(background, window)  # as many texels as rays
+        height, width = background.shape[2:] if window is not WHOLE else (side, side)
+        shape = (len(planes), 1, height, width)
         opacity, depth = out.opacity.reshape(shape), out.depth.reshape(shape)
-        features = out.features.transpose(1, 2).reshape(len(planes), -1, side, side)
-        assert planes.background is not None
-        return over_background(features, opacity, planes.background), opacity, depth
+        features = out.features.transpose(1, 2).reshape(len(planes), -1, height, width)
+        return over_background(features, opacity, background), opacity, depth
+
+    def picture(self, planes: TriPlanes, ws: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+        """The whole image [N,3,128,128] and its opacity."""
+        features, opacity, _ = self.features(planes, camera, IMAGE_SIDE)
+        return self.generator.superresolution(features[:, :3], features, ws), opacity
+
+    def face_window(self) -> Window:
+        """A random window that shows much of the face."""
+        room = IMAGE_SIDE - WINDOW_SIDE
+        draw = torch.randn(2, generator=self.random) * room / 5 + room / 2
+        top, left = draw.round().clamp(0, room).int().tolist()
+        return slice(top, top + WINDOW_SIDE), slice(left, left + WINDOW_SIDE)
 
     def losses(self, batch: PortraitBatch) -> dict[str, Tensor]:
         """All weighted losses of one batch."""
@@ -189,7 +208,7 @@ class JointTrainer:
         if self.step < c.coarse_steps:
             features, opacity, depth = self.features(planes, batch.camera, COARSE_SIDE)
             losses["raw"] = 2 * (features[:, :3] - shrink(batch.image, COARSE_SIDE)).abs().mean()
-            losses["surface"] = 2 * surface_loss(opacity, depth, batch, batch.camera)
+            losses["surface"] = 2 * surface_loss(opacity, depth, batch, COARSE_SIDE)
         else:
             losses |= self.photo_losses(ws, planes, batch)
         losses["shell"] = shell_loss(self.generator, planes, batch.mesh, self.random)
@@ -197,35 +216,50 @@ class JointTrainer:
         if self.step % 4 == 1 or self.step < c.coarse_steps:
             losses |= self.mirror_losses(planes, batch)
         elif self.step % 4 == 2:
-            losses |= self.novel_losses(ws, planes, batch)
+            losses |= self.novel_losses(ws[:1], first_of(planes), batch)
+        elif self.step % 4 == 3:
+            losses |= self.identity_losses(ws[:1], first_of(planes), batch)
         return losses
 
     def photo_losses(self, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
-        """The photo's own view at full size."""
-        c = self.config
-        side = self.generator.config.neural_rendering_resolution
-        features, opacity, depth = self.features(planes, batch.camera, side)
+        """A window of the photo's own view at full resolution."""
+        window = self.face_window()
+        features, opacity, depth = self.features(planes, batch.camera, IMAGE_SIDE, window)
         raw = features[:, :3]
-        weight = eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE)
-        image = self.generator.superresolution(raw, features, ws)
-        if self.encoder_share == 1:
-            done = 0 if self.carried is None else self.carried.steps
-            self.carried = Carried(batch, ws.detach(), image.detach(), done + 1)
+        image = self.generator.superresolution.blocks(raw, features, ws)
+        photo, weight = cut(batch.image, window), cut(eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE), window)
+        self.carried = self.carry(ws, planes, batch)
         losses = {
-            "raw": ((raw - shrink(batch.image, side)).abs() * shrink(weight, side)).mean(),
-            "image": ((image - batch.image).abs() * weight).mean(),
-            "surface": surface_loss(opacity, depth, batch, batch.camera),
+            "raw": ((raw - photo).abs() * weight).mean(),
+            "surface": surface_loss(opacity, depth, batch, IMAGE_SIDE, window),
             "backdrop": 0.3 * backdrop_loss(planes, batch),
         }
-        if self.step % 2:
-            losses["perceptual"] = c.perceptual_weight * self.perceptual(image, batch.image).mean()
-        else:
-            chips = [identity_chip(x, batch.landmarks, CHIP_SIDE) / 127.5 - 1 for x in (image, batch.image)]
-            chips = [chip[:, :, CHIP_ROWS, CHIP_COLUMNS] for chip in chips]
-            losses["perceptual_face"] = c.perceptual_weight * self.perceptual(*chips).mean()
-        difference = self.identity.embed(image, batch.landmarks) - self.target_embedding(batch)
-        losses["identity"] = c.identity_weight * difference.square().sum(1).mean()
+        inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))  # convolutions see zeros beyond the window
+        image, photo, weight = cut(image, inner), cut(photo, inner), cut(weight, inner)
+        losses["image"] = ((image - photo).abs() * weight).mean()
+        if self.step % 2:  # look closer
+            image, photo = (F.interpolate(t, scale_factor=2, mode="bilinear") for t in (image, photo))
+        losses["perceptual"] = self.config.perceptual_weight * self.perceptual(image, photo).mean()
         return losses
+
+    @torch.no_grad()
+    def carry(self, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> Carried | None:
+        """What the batch needs for another step of the loop, if it is to have one."""
+        done = 1 if self.carried is None else self.carried.steps + 1
+        again = torch.rand([], generator=self.random) < self.config.loop_share
+        if self.encoder_share < 1 or done == N_ITERS or not again:
+            return None
+        return Carried(batch, ws.detach(), self.picture(planes, ws, batch.camera)[0], done)
+
+    def identity_losses(self, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
+        """The whole picture of the batch's first portrait: perception, and who it is."""
+        c, photo, landmarks = self.config, batch.image[:1], batch.landmarks[:1]
+        image, _ = self.picture(planes, ws, batch.camera[:1])
+        difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
+        return {
+            "perceptual_whole": c.perceptual_weight * self.perceptual(image, photo).mean(),
+            "identity": c.identity_weight * difference.square().sum(1).mean(),
+        }
 
     @torch.no_grad()
     def target_embedding(self, batch: PortraitBatch) -> Tensor:
@@ -241,7 +275,7 @@ class JointTrainer:
         error = (features[:, :3] - shrink(flipped.image, COARSE_SIDE)).abs().mean(1, keepdim=True)
         person = shrink(flipped.mask, COARSE_SIDE)
         return {
-            "mirror_surface": surface_loss(opacity, depth, flipped, camera),
+            "mirror_surface": surface_loss(opacity, depth, flipped, COARSE_SIDE),
             "mirror": self.config.mirror_weight * (error * person).mean(),
         }
 
@@ -250,20 +284,15 @@ class JointTrainer:
         draw = torch.rand(2, generator=self.random)
         yaw = batch.camera.yaw_degrees[:1] + (draw[0] - 0.5) * 60
         camera = Camera.orbit(yaw, batch.camera.pitch_degrees[:1] + (draw[1] - 0.5) * 20)
-        first = TriPlanes(
-            planes.features[:1], planes.box_warp, planes.plane_axes, planes.background[:1]  # type: ignore[index]
-        )
         if self.step < self.config.handover_start // 2:
-            _, opacity, _ = self.features(first, camera, COARSE_SIDE)
+            _, opacity, _ = self.features(planes, camera, COARSE_SIDE)
             return {"solid": 0.2 * solid_loss(opacity)}
-        features, opacity, _ = self.features(first, camera, self.generator.config.neural_rendering_resolution)
-        image = self.generator.superresolution(features[:, :3], features, ws[:1])
+        image, opacity = self.picture(planes, ws, camera)
         landmarks = projected(batch.mesh[:1], camera, IMAGE_SIDE)
         difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
-        free = F.interpolate(1 - opacity, size=IMAGE_SIDE, mode="bilinear", align_corners=False).detach()
         return {
             "solid": 0.2 * solid_loss(opacity),
-            "novel_backdrop": ((image - batch.backdrop[:1]).abs() * free).mean(),
+            "novel_backdrop": ((image - batch.backdrop[:1]).abs() * (1 - opacity).detach()).mean(),
             "novel": self.config.novel_weight * difference.square().sum(1).mean(),
         }
 
@@ -388,6 +417,12 @@ class JointTrainer:
             if self.rank == 0 and (self.step % c.sheet_every == 0 or self.step in (100, c.steps)):
                 figures = save_training_sheet(self, c.output / f"sheet_{self.step:06d}.png")
                 log.info("step %d  held out: %s", self.step, figures)
+
+
+def first_of(planes: TriPlanes) -> TriPlanes:
+    """The first latent's planes."""
+    assert planes.background is not None
+    return dataclasses.replace(planes, features=planes.features[:1], background=planes.background[:1])
 
 
 def _start_gently(generator: Generator) -> None:

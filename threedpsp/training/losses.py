@@ -18,6 +18,16 @@ OCCIPUT = -0.33  # no head is longer than that
 SHOULDERS = -0.2  # below this y, what the frame cuts off may go on
 
 
+Window = tuple[slice, slice]
+"""Rows and columns of an image."""
+WHOLE: Window = (slice(None), slice(None))
+
+
+def cut(x: Tensor, window: Window) -> Tensor:
+    """A window of [N,C,H,W]."""
+    return x[:, :, window[0], window[1]]
+
+
 def shrink(x: Tensor, side: int) -> Tensor:
     """[N,C,128,128] -> [N,C,side,side], area mean."""
     return F.avg_pool2d(x, IMAGE_SIDE // side) if side < IMAGE_SIDE else x
@@ -30,17 +40,16 @@ def face_depth(batch: PortraitBatch, side: int) -> tuple[Tensor, Tensor]:
     return shrink(batch.depth * batch.face, side) / share.clamp_min(0.5), known
 
 
-def surface_loss(opacity: Tensor, depth: Tensor, batch: PortraitBatch, camera: Camera) -> Tensor:
+def surface_loss(opacity: Tensor, depth: Tensor, batch: PortraitBatch, side: int, window: Window = WHOLE) -> Tensor:
     """Opacity as the person mask, depth as the face mesh, the rest of the person within a slab.
 
-    opacity, depth: [N,1,r,r] rendered from `camera` (the batch's own).
+    opacity, depth: [N,1,h,w] rendered from the batch's camera: a window of side x side rays.
     """
-    side = opacity.shape[-1]
-    mask = shrink(batch.mask, side)
-    target_depth, known = face_depth(batch, side)
+    mask = cut(shrink(batch.mask, side), window)
+    target_depth, known = (cut(t, window) for t in face_depth(batch, side))
     silhouette = (opacity - mask).square().mean()
     face = ((depth - target_depth).abs() * known).mean()
-    rays = camera_rays(camera, side)
+    rays = camera_rays(batch.camera, side, *window)
     z = rays.origins[..., 2] + rays.directions[..., 2] * depth.flatten(1)
     person = ((mask > 0.9).float() * (1 - known)).flatten(1)
     slab = ((F.relu(BEHIND - z) + F.relu(z - BEFORE)) * person).mean()
