@@ -8,6 +8,10 @@ import torch
 
 from .errors import InputError
 
+# Intel's MKL otherwise splits small products differently from run to run, and results differ in the last digits.
+# It reads this at its first use, so it must be set before anything is computed; a value of the user's own stays.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
 
 def default_device() -> torch.device:
     """CUDA if there, else MPS, else CPU."""

@@ -61,6 +61,15 @@ class PortraitBatches:
         self.random = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
 
+    def state(self) -> dict[str, Tensor]:
+        """What `restore` needs to go on with the same draws."""
+        return {"random": self.random.get_state(), "order": torch.tensor(self._order, dtype=torch.int64)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        self.random.set_state(state["random"])
+        self._order = state["order"].tolist()
+
     def draw(self, n: int, augmentation: Augmentation) -> PortraitBatch:
         """The next n portraits of a shuffled pass over the set."""
         if len(self._order) < n:

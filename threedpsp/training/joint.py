@@ -355,7 +355,7 @@ class JointTrainer:
             "optimizer": self.optimizer.state_dict(),
             "latent_optimizer": self.latent_optimizer.state_dict(),
             "random": self.random.get_state(),
-            "batch_random": self.batches.random.get_state(),
+            "batches": self.batches.state(),
         }
         path = self.checkpoint_path()
         temporary = path.with_suffix(".tmp")
@@ -384,7 +384,7 @@ class JointTrainer:
                 group["base"] = rate
             self.latent_optimizer.load_state_dict(state["latent_optimizer"])
             self.random.set_state(state["random"])
-            self.batches.random.set_state(state["batch_random"])
+            self.batches.restore(state["batches"])
         return True
 
     def report(self, seconds_a_step: float) -> None:

@@ -26,4 +26,4 @@ def principal_latents(portraits: PortraitSet, w_dim: int) -> Tensor:
 
 def _centred(x: Tensor) -> Tensor:
     x = x - x.mean(0)
-    return x / x.norm(dim=1).mean()
+    return x / x.norm(dim=1).mean().clamp_min(1e-6)
