@@ -14,7 +14,7 @@ from ..types import TriPlanes
 from .batches import IMAGE_SIDE, PortraitBatch
 
 BEHIND, BEFORE = -0.25, 0.12  # hair and clothes lie between these z, world units
-OCCIPUT = -0.33  # no head is longer than that
+OCCIPUT = -0.26  # no head is longer than that
 SHOULDERS = -0.2  # below this y, what the frame cuts off may go on
 
 

@@ -1,7 +1,7 @@
 """A joint training's state, small enough to keep: networks and latents in fp16, without optimizers and averages.
 
-    python -m threedpsp.training.resume_point pack runs/tiny resume.safetensors
-    python -m threedpsp.training.resume_point unpack resume.safetensors runs/tiny
+    python -m threedpsp.training.resume_point pack --run runs/tiny --output resume.safetensors
+    python -m threedpsp.training.resume_point unpack --resume-point resume.safetensors --run runs/tiny
 
 Go on with `python -m threedpsp.training.joint ... --restart-optimizers`; learning rates then warm up again.
 """
