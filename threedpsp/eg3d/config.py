@@ -156,5 +156,7 @@ class GeneratorConfig:
             sr_channels=(32, 32),
             backbone_noise=False,
             background="screen",
-            rendering=RenderConfig(depth_resolution=20, depth_resolution_importance=20, box_warp=0.9),
+            rendering=RenderConfig(
+                ray_start=2.36, depth_resolution=20, depth_resolution_importance=20, box_warp=0.9
+            ),
         )

@@ -24,7 +24,7 @@ from ..errors import InputError, WeightsError
 from ..types import FaceCrop, Inversion, TriPlanes, WPlus
 from .camera_offset import CameraOffset, angle_between_degrees
 from .refine_config import RefineConfig
-from .refine_terms import NovelViews, PhotoTarget
+from .refine_terms import NovelViews, PhotoTarget, raw_view
 
 __all__ = ["RefineConfig", "RefineProgress", "refine"]
 
@@ -141,6 +141,8 @@ class _Refiner:
         start_camera = inversion.camera.to(self.device, torch.float32)
         self.camera = CameraOffset(start_camera, config.camera_degrees, config.camera_shift).to(self.device)
         self.target = PhotoTarget(crop, generator.config.img_resolution, self.device, config)
+        guard_side = min(config.guard_resolution, generator.config.neural_rendering_resolution)
+        self.guard_target = PhotoTarget(crop, guard_side, self.device, config)
         groups: list[dict[str, Any]] = [{"params": [self.ws_step], "base": config.ws_lr}]
         if config.camera_degrees or config.camera_shift:
             groups += [
@@ -175,7 +177,7 @@ class _Refiner:
                     break
             if self.budget.spent(step) or not math.isfinite(objective):
                 break
-            losses |= self._guards(novel, planes, ws, camera, step)
+            losses |= self._guards(novel, planes, camera, step)
             self._update(losses, fraction, step)
             step += 1
         self._restore(kept)
@@ -191,7 +193,7 @@ class _Refiner:
             self.start_losses = _numbers(self._photo_losses(self.start_render.image))
         if not config.novel_yaw_degrees or not (config.novel_weight or config.geometry_weight):
             return None
-        return NovelViews(self.generator, planes, self.ws_start, camera, self.start_render, self.target)
+        return NovelViews(self.generator, planes, self.ws_start, camera, self.start_render, self.guard_target)
 
     def _planes(self, generator: Generator, ws: Tensor) -> TriPlanes:
         planes = generator.planes(ws)
@@ -206,16 +208,16 @@ class _Refiner:
         losses["distance"] = self.config.distance_weight * self.ws_step.square().mean()
         return losses
 
-    def _guards(
-        self, novel: NovelViews | None, planes: TriPlanes, ws: Tensor, camera: Camera, step: int
-    ) -> dict[str, Tensor]:
-        """The mirrored photo and the novel views take turns."""
-        mirror = self.config.mirror_weight > 0
-        if mirror and (novel is None or step % 2 == 0):
-            image = self.generator.render(planes, ws, camera.mirrored()).image
-            return {"mirror": self.target.mirror_loss(image)}
+    def _guards(self, novel: NovelViews | None, planes: TriPlanes, camera: Camera, step: int) -> dict[str, Tensor]:
+        """At every other step, the mirrored photo and the novel views in turn."""
+        if step % 2:
+            return {}
+        turn, mirror = step // 2, self.config.mirror_weight > 0
+        if mirror and (novel is None or turn % 2 == 0):
+            seen = raw_view(self.generator, planes, camera.mirrored(), self.guard_target.side)
+            return {"mirror": self.guard_target.mirror_loss(seen.image)}
         if novel is not None:
-            return novel.losses(self.generator, planes, ws, step // 2 if mirror else step)
+            return novel.losses(self.generator, planes, turn // 2 if mirror else turn)
         return {}
 
     def _start_tuning(self) -> None:

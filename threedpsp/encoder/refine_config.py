@@ -18,7 +18,7 @@ class RefineConfig:
     seed: int = 0
     """Which novel views are looked at, in which order."""
 
-    ws_lr: float = 0.03
+    ws_lr: float = 0.15
     """Learning rate of ws, in standard deviations of mapped w."""
     camera_lr: float = 0.1
     """Learning rate of the camera, degrees."""
@@ -28,27 +28,29 @@ class RefineConfig:
     """The camera may move sideways and up by this much, world units (.005 is a pixel of 128)."""
     tune_generator: bool = True
     """Also tune the generator's own weights for this photo (kept as a difference, with the result)."""
-    tune_after: float = 0.3
+    tune_after: float = 0.05
     """Share of the budget after which tuning begins."""
-    tune_lr: float = 2e-3
+    tune_lr: float = 5e-3
     """Learning rate of the generator's weights."""
 
-    l2_weight: float = 10.0
+    l2_weight: float = 30.0
     """Squared error to the photo, images in [-1,1]."""
     perceptual_weight: float = 1.0
     """ST-LPIPS (AlexNet) to the photo."""
-    identity_weight: float = 0.5
+    identity_weight: float = 0.2
     """Squared identity distance to the photo."""
     distance_weight: float = 0.02
     """Squared distance to the encoder's ws, in variances of mapped w."""
     mirror_weight: float = 0.2
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
-    novel_weight: float = 0.25
+    novel_weight: float = 0.15
     """Squared identity distance to the photo at views that no photo shows."""
     novel_yaw_degrees: float = 25.0
     """How far those views turn to each side."""
     geometry_weight: float = 2.0
     """Keeps depth (world units) and opacity at those views as they were."""
+    guard_resolution: int = 64
+    """Side in rays of the mirrored and novel views; they are looked at before super-resolution."""
 
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from ..camera import Camera
 from ..eg3d.generator import Generator
+from ..eg3d.rays import camera_rays
+from ..eg3d.renderer import over_background, render_rays
 from ..errors import MissingDependencyError
 from ..metrics.identity import DlibIdentity, shared_network
-from ..metrics.perceptual import STLPIPS
+from ..metrics.perceptual import SMALLEST_SIDE, STLPIPS
 from ..types import FaceCrop, Render, TriPlanes
 from .face_points import lift_points, project_points
 from .inversion import resize_photo
@@ -31,6 +33,7 @@ class PhotoTarget:
 
     def __init__(self, crop: FaceCrop, side: int, device: torch.device, config: RefineConfig) -> None:
         self.config = config
+        self.side = side
         self.notes: list[str] = []
         self.photo = resize_photo(crop.image.to(device), side)
         self.landmarks: Tensor | None = None  # in pixels of `photo`
@@ -47,7 +50,7 @@ class PhotoTarget:
         device = str(self.photo.device)
         self.perceptual: STLPIPS | None = None
         self.identity: DlibIdentity | None = None
-        if self.config.perceptual_weight > 0:
+        if self.config.perceptual_weight > 0 and self.side >= SMALLEST_SIDE:
             try:
                 self.perceptual = _shared_perceptual(device)
                 self.photo_features = self.perceptual.features(self.photo)
@@ -89,6 +92,26 @@ class PhotoTarget:
 
 
 @dataclass(frozen=True)
+class RawView:
+    """image [N,3,r,r] before super-resolution; depth and opacity [N,1,r,r]."""
+
+    image: Tensor
+    depth: Tensor
+    opacity: Tensor
+
+
+def raw_view(generator: Generator, planes: TriPlanes, camera: Camera, side: int) -> RawView:
+    """A view without super-resolution, at any side: cheap enough to look at in every step."""
+    camera = camera.expand(len(planes))
+    out = render_rays(planes, generator.decoder.mlp(), camera_rays(camera, side), generator.config.rendering)
+    depth, opacity = (t.reshape(-1, 1, side, side) for t in (out.depth, out.opacity))
+    features = out.features.transpose(1, 2).reshape(len(planes), -1, side, side)
+    if planes.background is not None:
+        features = over_background(features, opacity, planes.background)
+    return RawView(features[:, :3], depth, opacity)
+
+
+@dataclass(frozen=True)
 class _View:
     camera: Camera
     landmarks: Tensor | None  # [1,P,2] in pixels
@@ -103,9 +126,10 @@ class NovelViews:
     def __init__(
         self, generator: Generator, planes: TriPlanes, ws: Tensor, camera: Camera, start: Render, target: PhotoTarget
     ) -> None:
+        """target: the photo at the side at which these views are rendered (its raw image is what is looked at)."""
         self.target = target
         draw = random.Random(target.config.seed)
-        world, side = None, target.photo.shape[-1]
+        world, side = None, target.side
         if target.landmarks is not None:
             world = lift_points(target.landmarks / side, start.image_depth, camera)
         turn = target.config.novel_yaw_degrees
@@ -115,17 +139,17 @@ class NovelViews:
             yaw = camera.yaw_degrees + turn * (2 * (index + draw.random()) / NOVEL_VIEWS - 1)
             pitch = camera.pitch_degrees + NOVEL_PITCH_DEGREES * draw.uniform(-1, 1)
             view = Camera.orbit(yaw.cpu(), pitch.cpu()).to(ws.device)
-            seen = generator.render(planes, ws, view)
+            seen = raw_view(generator, planes, view, side)
             landmarks = None if world is None else project_points(world, view) * side
-            self.views.append(_View(view, landmarks, seen.image_depth, seen.opacity))
+            self.views.append(_View(view, landmarks, seen.depth, seen.opacity))
         draw.shuffle(self.views)
 
-    def losses(self, generator: Generator, planes: TriPlanes, ws: Tensor, step: int) -> dict[str, Tensor]:
+    def losses(self, generator: Generator, planes: TriPlanes, step: int) -> dict[str, Tensor]:
         """Weighted losses at one view; the views take turns."""
         config = self.target.config
         view = self.views[step % len(self.views)]
-        seen = generator.render(planes, ws, view.camera)
-        depth = ((seen.image_depth - view.depth).abs() * view.opacity).mean()
+        seen = raw_view(generator, planes, view.camera, self.target.side)
+        depth = ((seen.depth - view.depth).abs() * view.opacity).mean()
         opacity = (seen.opacity - view.opacity).square().mean()
         losses = {"geometry": config.geometry_weight * (depth + opacity)}
         if view.landmarks is not None and config.novel_weight > 0:
