@@ -107,7 +107,7 @@ def test_best_state_is_kept_not_the_last(generator: Generator, start: Inversion,
     def note(progress: RefineProgress) -> None:
         objectives.append(progress.objective)
 
-    restless = dataclasses.replace(PIXELS_ONLY, ws_lr=1.5, steps=12, tune_generator=False)
+    restless = dataclasses.replace(PIXELS_ONLY, ws_lr=3.0, steps=12, tune_generator=False)
     refined = refine(generator, start, crop, restless, note)
     assert min(objectives) < objectives[-1]  # else this test shows nothing: raise ws_lr
     assert sum(refined.info["refine"]["after"].values()) == pytest.approx(min(objectives), rel=1e-3)
