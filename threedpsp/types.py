@@ -86,7 +86,7 @@ class Inversion:
 
     steps: (ws [N,L,w_dim], image [N,3,256,256]) after each encoder step.
     generator_delta: tuned generator weights minus the originals, by parameter name, or None.
-    plane_offset: [N,3,H,W,C] added to the planes (TriPlaneNet), or None.
+    plane_offset: [N,3,H,W,C] added to the planes (refining, TriPlaneNet), or None.
     info: JSON-able facts (seconds, losses, notes).
     """
 

@@ -22,6 +22,7 @@ from threedpsp.errors import InputError, MissingDependencyError, WeightsError
 from threedpsp.types import FaceCrop, Inversion, WPlus
 
 PIXELS_ONLY = RefineConfig(perceptual_weight=0, identity_weight=0, novel_weight=0, steps=15, ws_lr=0.1)
+WS_ONLY = dataclasses.replace(PIXELS_ONLY, tune_generator=False, tune_planes=False)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +50,19 @@ def start(generator: Generator, crop: FaceCrop) -> Inversion:
     return Inversion(WPlus(ws, generator.fingerprint), crop.camera, info={"encoder_steps": 5})
 
 
+@torch.no_grad()
+def rendered(generator: Generator, inversion: Inversion) -> torch.Tensor:
+    """The photo's view, put together from the inversion's parts."""
+    tuned = generator.with_delta(inversion.generator_delta or {})
+    planes = tuned.planes(inversion.latent.ws)
+    if inversion.plane_offset is not None:
+        planes = dataclasses.replace(planes, features=planes.features + inversion.plane_offset)
+    return tuned.render(planes, inversion.latent.ws, inversion.camera).image
+
+
 def photo_error(generator: Generator, inversion: Inversion, crop: FaceCrop) -> float:
     """Mean squared error to the photo of what the inversion renders, from its parts alone."""
-    tuned = generator.with_delta(inversion.generator_delta or {})
-    with torch.no_grad():
-        image = tuned.synthesis(inversion.latent.ws, inversion.camera).image
+    image = rendered(generator, inversion)
     return (image - F.avg_pool2d(crop.image, 2)).square().mean().item()
 
 
@@ -75,21 +84,20 @@ def test_refining_reduces_every_term_and_leaves_the_generator_alone(
 
 def test_result_renders_as_it_says_after_its_rounding(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
     refined = refine(generator, start, crop, PIXELS_ONLY)
-    assert refined.generator_delta and refined.render is not None
+    assert refined.generator_delta and refined.plane_offset is not None and refined.render is not None
+    assert refined.plane_offset.dtype == torch.float16
     assert {value.dtype for value in refined.generator_delta.values()} == {torch.float16}
     assert not any(name.startswith("backbone.mapping") for name in refined.generator_delta)
-    with torch.no_grad():
-        tuned = generator.with_delta(refined.generator_delta)
-        image = tuned.synthesis(refined.latent.ws, refined.camera).image
-    torch.testing.assert_close(image, refined.render.image)
+    torch.testing.assert_close(rendered(generator, refined), refined.render.image)
 
 
 def test_more_freedom_fits_better(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
-    fixed = dataclasses.replace(PIXELS_ONLY, tune_generator=False)
-    only_ws = refine(generator, start, crop, fixed)
-    assert only_ws.generator_delta is None
-    tuned = refine(generator, start, crop, dataclasses.replace(PIXELS_ONLY, tune_after=0.0))
-    errors = [photo_error(generator, inversion, crop) for inversion in (tuned, only_ws, start)]
+    only_ws = refine(generator, start, crop, WS_ONLY)
+    assert only_ws.generator_delta is None and only_ws.plane_offset is None
+    weights = refine(generator, start, crop, dataclasses.replace(PIXELS_ONLY, tune_planes=False))
+    assert weights.generator_delta and weights.plane_offset is None
+    everything = refine(generator, start, crop, PIXELS_ONLY)
+    errors = [photo_error(generator, inversion, crop) for inversion in (everything, weights, only_ws, start)]
     assert errors == sorted(errors)
 
 
@@ -107,7 +115,7 @@ def test_best_state_is_kept_not_the_last(generator: Generator, start: Inversion,
     def note(progress: RefineProgress) -> None:
         objectives.append(progress.objective)
 
-    restless = dataclasses.replace(PIXELS_ONLY, ws_lr=3.0, steps=12, tune_generator=False)
+    restless = dataclasses.replace(WS_ONLY, ws_lr=3.0, steps=12)
     refined = refine(generator, start, crop, restless, note)
     assert min(objectives) < objectives[-1]  # else this test shows nothing: raise ws_lr
     assert sum(refined.info["refine"]["after"].values()) == pytest.approx(min(objectives), rel=1e-3)
@@ -150,7 +158,7 @@ def test_no_budget_gives_the_input_back(
     refined = refine(generator, start, crop, config)
     assert torch.equal(refined.latent.ws, start.latent.ws)
     torch.testing.assert_close(refined.camera.cam2world, start.camera.cam2world)
-    assert refined.info["refine"]["steps"] == 0
+    assert refined.info["refine"]["steps"] == 0 and refined.generator_delta is None and refined.plane_offset is None
 
 
 def test_callback_sees_each_step_and_can_end_it(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
@@ -176,7 +184,7 @@ def test_callback_sees_each_step_and_can_end_it(generator: Generator, start: Inv
 
 
 def test_camera_moves_within_its_bounds_or_not_at_all(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
-    config = dataclasses.replace(PIXELS_ONLY, tune_generator=False, steps=10, camera_lr=5.0)
+    config = dataclasses.replace(WS_ONLY, steps=10, camera_lr=5.0)
     moved = refine(generator, start, crop, config)
     turned = angle_between_degrees(start.camera, moved.camera).item()
     assert 0 < turned <= 3.0 * 3**0.5
@@ -188,7 +196,7 @@ def test_camera_alone_finds_back_to_where_the_picture_was_taken(generator: Gener
     with torch.no_grad():
         ws = generator.mapping(torch.randn(1, 16, generator=torch.Generator().manual_seed(3)), Camera.frontal())
     wrong = Inversion(WPlus(ws, generator.fingerprint), Camera.orbit(13.5, 2.0))
-    config = dataclasses.replace(PIXELS_ONLY, ws_lr=0.0, tune_generator=False, mirror_weight=0, camera_lr=0.2)
+    config = dataclasses.replace(WS_ONLY, ws_lr=0.0, mirror_weight=0, camera_lr=0.2)
     refined = refine(generator, wrong, crop, config)
     before, after = (angle_between_degrees(crop.camera, i.camera).item() for i in (wrong, refined))
     assert after < 0.5 * before
@@ -202,8 +210,8 @@ def test_refining_again_goes_on_from_the_tuned_generator(
     twice = refine(generator, once, crop, config)
     assert sum(twice.info["refine"]["before"].values()) <= sum(once.info["refine"]["after"].values()) * 1.01
     assert photo_error(generator, twice, crop) < photo_error(generator, once, crop)
-    kept = refine(generator, once, crop, dataclasses.replace(config, tune_generator=False, steps=2))
-    assert kept.generator_delta is not None
+    kept = refine(generator, once, crop, dataclasses.replace(config, tune_generator=False, tune_planes=False, steps=2))
+    assert kept.generator_delta is not None and kept.plane_offset is not None
     assert photo_error(generator, kept, crop) <= photo_error(generator, once, crop) * 1.01
 
 

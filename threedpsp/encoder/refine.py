@@ -1,4 +1,4 @@
-"""Refining: after the encoder, optimise ws, then the camera and the generator's weights, for one photo.
+"""Refining: after the encoder, optimise ws, the camera, the planes and the generator's weights, for one photo.
 
 The best state by the objective at the photo (pixels, perception, identity, distance to the encoder's ws) is kept, so
 the result is never worse than its input. Views that no photo shows are only guarded: by the mirrored photo, by
@@ -69,7 +69,7 @@ def refine(
         on_progress: called before each update; returning False ends refining with the best so far.
 
     Returns:
-        A new Inversion: ws, camera, render, `generator_delta` (float16, all that was tuned, earlier tuning included),
+        A new Inversion: ws, camera, render, `generator_delta` and `plane_offset` (float16; earlier tuning included),
         the same `steps`, and `info["refine"]` with steps, seconds, the objective before and after, and notes.
 
     Raises:
@@ -149,11 +149,26 @@ class _Refiner:
                 {"params": [self.camera.turn], "base": config.camera_lr},
                 {"params": [self.camera.shift], "base": config.camera_lr * 0.005},  # a pixel of 128 is .005
             ]
+        self.plane_start, self.plane_scale = self._start_offset(), 1.0
+        self.plane_step = torch.zeros_like(
+            self.plane_start, requires_grad=config.tune_planes
+        )  # in units of plane_scale
         self.optimizer = torch.optim.Adam(groups, lr=config.ws_lr, betas=(0.9, 0.99))
 
     @property
     def ws(self) -> Tensor:
         return self.ws_start + self.ws_scale * self.ws_step
+
+    def _start_offset(self) -> Tensor:
+        """What earlier refining added to the planes, or zeros."""
+        if self.inversion.plane_offset is not None:
+            return self.inversion.plane_offset.to(self.device, torch.float32)
+        sizes = self.original.config
+        return torch.zeros(1, 3, *[sizes.plane_resolution] * 2, sizes.plane_channels, device=self.device)
+
+    @property
+    def plane_offset(self) -> Tensor:
+        return self.plane_start + self.plane_scale * self.plane_step
 
     def run(self, on_progress: ProgressCallback | None) -> Inversion:
         novel = self._novel_views()
@@ -161,10 +176,10 @@ class _Refiner:
         kept = self._snapshot()
         while True:
             fraction = self.budget.fraction(step)
-            if not self.tuning and self.config.tune_generator and fraction >= self.config.tune_after:
+            if not self.tuning and fraction >= self.config.tune_after:
                 self._start_tuning()
             ws, camera = self.ws, self.camera()
-            planes = self._planes(self.generator, ws)
+            planes = _planes(self.generator, ws, self.plane_offset)
             image = self.generator.render(planes, ws, camera).image
             losses = self._photo_losses(image)
             numbers = _numbers(losses)
@@ -188,19 +203,13 @@ class _Refiner:
         config = self.config
         with torch.no_grad():
             camera = self.camera()
-            planes = self._planes(self.generator, self.ws_start)
+            planes = _planes(self.generator, self.ws_start, self.plane_start)
+            self.plane_scale = max(planes.features.std().item(), 1e-3)
             self.start_render = self.generator.render(planes, self.ws_start, camera)
             self.start_losses = _numbers(self._photo_losses(self.start_render.image))
         if not config.novel_yaw_degrees or not (config.novel_weight or config.geometry_weight):
             return None
         return NovelViews(self.generator, planes, self.ws_start, camera, self.start_render, self.guard_target)
-
-    def _planes(self, generator: Generator, ws: Tensor) -> TriPlanes:
-        planes = generator.planes(ws)
-        offset = self.inversion.plane_offset
-        if offset is None:
-            return planes
-        return dataclasses.replace(planes, features=planes.features + offset.to(planes.features))
 
     def _photo_losses(self, image: Tensor) -> dict[str, Tensor]:
         """What decides which state is best."""
@@ -222,9 +231,11 @@ class _Refiner:
 
     def _start_tuning(self) -> None:
         self.tuning = True
-        for parameter in self.tuned.values():
-            parameter.requires_grad_(True)
-        self.optimizer.add_param_group({"params": list(self.tuned.values()), "base": self.config.tune_lr})
+        if self.config.tune_planes:
+            self.optimizer.add_param_group({"params": [self.plane_step], "base": self.config.plane_lr})
+        if self.config.tune_generator:
+            weights = [parameter.requires_grad_(True) for parameter in self.tuned.values()]
+            self.optimizer.add_param_group({"params": weights, "base": self.config.tune_lr})
 
     def _update(self, losses: dict[str, Tensor], fraction: float, step: int) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -234,32 +245,28 @@ class _Refiner:
             group["lr"] = group["base"] * factor
         self.optimizer.step()
 
+    def _state(self) -> list[Tensor]:
+        """Everything that steps change."""
+        return [self.ws_step, self.camera.turn, self.camera.shift, self.plane_step, *self.tuned.values()]
+
     def _snapshot(self) -> list[Tensor]:
-        state = [self.ws_step, self.camera.turn, self.camera.shift, *(self.tuned.values() if self.tuning else ())]
-        return [tensor.detach().clone() for tensor in state]
+        return [tensor.detach().clone() for tensor in self._state()]
 
     @torch.no_grad()
     def _restore(self, kept: list[Tensor]) -> None:
-        """Back to a snapshot; one from before tuning has no weights, so these go back to their start."""
-        for tensor, value in zip((self.ws_step, self.camera.turn, self.camera.shift), kept[:3], strict=True):
+        for tensor, value in zip(self._state(), kept, strict=True):
             tensor.copy_(value)
-        values = kept[3:]
-        if self.tuning and not values:
-            start = dict(self.original.with_delta(self.inversion.generator_delta or {}).named_parameters())
-            values = [start[name] for name in self.tuned]
-        for parameter, value in zip(self.tuned.values(), values, strict=False):
-            parameter.copy_(value)
 
     @torch.no_grad()
     def _result(self, step: int) -> Inversion:
-        delta = self._delta()
+        delta, offset = self._delta(), self._offset()
         generator = self.original.with_delta(delta or {})  # as it will be after saving: rounded to float16
         ws, camera = self.ws.detach(), self.camera()
-        render = generator.render(self._planes(generator, ws), ws, camera)
+        render = generator.render(_planes(generator, ws, offset), ws, camera)
         losses = _numbers(self._photo_losses(render.image))
-        if not sum(losses.values()) <= sum(self.start_losses.values()):
-            ws, camera, render, delta = self.ws_start, self.camera.camera, self.start_render, None
-            losses, delta = self.start_losses, self.inversion.generator_delta
+        if step == 0 or not sum(losses.values()) <= sum(self.start_losses.values()):
+            ws, camera, render, losses = self.ws_start, self.camera.camera, self.start_render, self.start_losses
+            delta, offset = self.inversion.generator_delta, self.inversion.plane_offset
         info = {
             "steps": step,
             "seconds": round(_clock() - self.started, 2),
@@ -267,6 +274,7 @@ class _Refiner:
             "after": {name: round(value, 5) for name, value in losses.items()},
             "camera_turned_degrees": round(angle_between_degrees(self.camera.camera, camera).item(), 3),
             "generator_tuned": delta is not None,
+            "planes_tuned": offset is not None,
             "notes": self.target.notes,
         }
         return dataclasses.replace(
@@ -275,15 +283,28 @@ class _Refiner:
             camera=camera,
             render=render,
             generator_delta=delta,
+            plane_offset=offset,
             info={**self.inversion.info, "refine": info},
         )
 
     def _delta(self) -> dict[str, Tensor] | None:
-        """What tuning changed in all, against the original generator."""
-        if not self.tuning and not self.inversion.generator_delta:
+        """What tuning changed in the weights in all, against the original generator."""
+        if not (self.tuning and self.config.tune_generator) and not self.inversion.generator_delta:
             return None
         original = dict(self.original.named_parameters())
         return {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+
+    def _offset(self) -> Tensor | None:
+        """What tuning added to the planes in all."""
+        if not (self.tuning and self.config.tune_planes) and self.inversion.plane_offset is None:
+            return None
+        return self.plane_offset.detach().half()
+
+
+def _planes(generator: Generator, ws: Tensor, offset: Tensor | None) -> TriPlanes:
+    """The latent's planes, with what tuning added."""
+    planes = generator.planes(ws)
+    return planes if offset is None else dataclasses.replace(planes, features=planes.features + offset.float())
 
 
 def _numbers(losses: dict[str, Tensor]) -> dict[str, float]:

@@ -28,8 +28,12 @@ class RefineConfig:
     """The camera may move sideways and up by this much, world units (.005 is a pixel of 128)."""
     tune_generator: bool = True
     """Also tune the generator's own weights for this photo (kept as a difference, with the result)."""
+    tune_planes: bool = True
+    """Also tune the planes themselves (kept as `plane_offset`): sharp detail, eyes above all, in few steps."""
     tune_after: float = 0.05
-    """Share of the budget after which tuning begins."""
+    """Share of the budget after which tuning of planes and generator begins."""
+    plane_lr: float = 0.05
+    """Learning rate of the planes, in standard deviations of their features."""
     tune_lr: float = 5e-3
     """Learning rate of the generator's weights."""
 
