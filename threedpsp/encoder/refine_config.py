@@ -32,7 +32,7 @@ class RefineConfig:
     """Also tune the planes themselves (kept as `plane_offset`): sharp detail, eyes above all, in few steps."""
     tune_after: float = 0.05
     """Share of the budget after which tuning of planes and generator begins."""
-    plane_lr: float = 0.05
+    plane_lr: float = 0.02
     """Learning rate of the planes, in standard deviations of their features."""
     tune_lr: float = 5e-3
     """Learning rate of the generator's weights."""
@@ -49,9 +49,9 @@ class RefineConfig:
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
     novel_weight: float = 0.15
     """Squared identity distance to the photo at views that no photo shows."""
-    novel_yaw_degrees: float = 25.0
+    novel_yaw_degrees: float = 30.0
     """How far those views turn to each side."""
-    geometry_weight: float = 2.0
+    geometry_weight: float = 10.0
     """Keeps depth (world units) and opacity at those views as they were."""
     guard_resolution: int = 64
     """Side in rays of the mirrored and novel views; they are looked at before super-resolution."""
