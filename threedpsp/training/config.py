@@ -42,8 +42,8 @@ class JointConfig:
     """Learning rates fall to zero over this last share of the steps."""
     held_out: int = 60
     """Portraits kept for development, spread over the set."""
-    perceptual_weight: float = 1.0
-    identity_weight: float = 0.15
+    perceptual_weight: float = 1.5
+    identity_weight: float = 0.4
     mirror_weight: float = 0.3
     novel_weight: float = 0.1
     """Identity from a camera up to 30 degrees away."""

@@ -15,6 +15,7 @@ from .batches import IMAGE_SIDE, PortraitBatch
 
 BEHIND, BEFORE = -0.25, 0.12  # hair and clothes lie between these z, world units
 OCCIPUT = -0.26  # no head is longer than that
+NOSE_TIP = 0.35  # no face reaches further towards the camera
 SHOULDERS = -0.2  # below this y, what the frame cuts off may go on
 
 
@@ -89,14 +90,16 @@ def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: to
 
 
 def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, random: torch.Generator) -> Tensor:
-    """Nothing where the photo shows background, nor beside its frame above the shoulders, nor behind the head."""
+    """Nothing where the photo shows background, beside its frame above the shoulders, behind or before the head."""
     n, points, half = len(planes), 512, planes.box_warp / 2
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
     place[:, ::4, 2] = OCCIPUT - (half + OCCIPUT) * torch.rand(n, points // 4, generator=random)
+    place[:, 1::8, 2] = NOSE_TIP + (half - NOSE_TIP) * torch.rand(n, points // 8, generator=random)
     seen = projected(place, batch.camera, 1) * 2 - 1
     mask = F.grid_sample(batch.mask, seen[:, :, None], align_corners=False)[:, 0, :, 0]
     framed = (seen.abs() < 1).all(-1)
-    empty = torch.where(framed, mask < 0.02, place[..., 1] > SHOULDERS) | (place[..., 2] < OCCIPUT)
+    empty = torch.where(framed, mask < 0.02, place[..., 1] > SHOULDERS)
+    empty |= (place[..., 2] < OCCIPUT) | (place[..., 2] > NOSE_TIP)
     raw, _ = kernels.query_points(
         planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp
     )

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..camera import Camera
-from ..encoder.inversion import invert_steps
+from ..encoder.inversion import N_ITERS, invert_steps
 from ..metrics.pixel import psnr
 from ..types import Render
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .joint import JointTrainer
 
 ROWS = 12
-LOOP_STEPS = 3
 
 
 def depth_picture(render: Render) -> Tensor:
@@ -41,7 +40,7 @@ def save_training_sheet(trainer: JointTrainer, path: Path) -> str:
     for start in range(0, count, 4):
         batch = batches.make(torch.arange(start, min(start + 4, count)))
         if encoded:
-            *_, last = invert_steps(trainer.encoder_ema, generator, batch.image, batch.camera, LOOP_STEPS)
+            *_, last = invert_steps(trainer.encoder_ema, generator, batch.image, batch.camera, N_ITERS)
             ws = last.ws
         else:
             ws = trainer.latents[batch.index][:, None].expand(-1, generator.config.num_ws, -1)
