@@ -157,6 +157,6 @@ class GeneratorConfig:
             backbone_noise=False,
             background="screen",
             rendering=RenderConfig(
-                ray_start=2.36, depth_resolution=20, depth_resolution_importance=20, box_warp=0.9
+                ray_start=2.36, ray_end=3.06, depth_resolution=20, depth_resolution_importance=20, box_warp=0.9
             ),
         )

@@ -43,10 +43,12 @@ from .losses import (
     Window,
     backdrop_loss,
     cut,
+    floater_loss,
     hull_loss,
     projected,
     shell_loss,
     shrink,
+    smooth_loss,
     solid_loss,
     surface_loss,
 )
@@ -188,10 +190,10 @@ class JointTrainer:
         features = out.features.transpose(1, 2).reshape(len(planes), -1, height, width)
         return over_background(features, opacity, background), opacity, depth
 
-    def picture(self, planes: TriPlanes, ws: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
-        """The whole image [N,3,128,128] and its opacity."""
-        features, opacity, _ = self.features(planes, camera, IMAGE_SIDE)
-        return self.generator.superresolution(features[:, :3], features, ws), opacity
+    def picture(self, planes: TriPlanes, ws: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole image [N,3,128,128], its opacity and depth."""
+        features, opacity, depth = self.features(planes, camera, IMAGE_SIDE)
+        return self.generator.superresolution(features[:, :3], features, ws), opacity, depth
 
     def face_window(self) -> Window:
         """A random window that shows much of the face."""
@@ -232,6 +234,7 @@ class JointTrainer:
         losses = {
             "raw": ((raw - photo).abs() * weight).mean(),
             "surface": surface_loss(opacity, depth, batch, IMAGE_SIDE, window),
+            "smooth": 3 * smooth_loss(depth, batch, IMAGE_SIDE, window),
             "backdrop": 0.3 * backdrop_loss(planes, batch),
         }
         inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))  # convolutions see zeros beyond the window
@@ -254,7 +257,7 @@ class JointTrainer:
     def identity_losses(self, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
         """The whole picture of the batch's first portrait: perception, and who it is."""
         c, photo, landmarks = self.config, batch.image[:1], batch.landmarks[:1]
-        image, _ = self.picture(planes, ws, batch.camera[:1])
+        image, *_ = self.picture(planes, ws, batch.camera[:1])
         difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
         return {
             "perceptual_whole": c.perceptual_weight * self.perceptual(image, photo).mean(),
@@ -287,11 +290,12 @@ class JointTrainer:
         if self.step < self.config.handover_start // 2:
             _, opacity, _ = self.features(planes, camera, COARSE_SIDE)
             return {"solid": 0.2 * solid_loss(opacity)}
-        image, opacity = self.picture(planes, ws, camera)
+        image, opacity, depth = self.picture(planes, ws, camera)
         landmarks = projected(batch.mesh[:1], camera, IMAGE_SIDE)
         difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
         return {
             "solid": 0.2 * solid_loss(opacity),
+            "floater": floater_loss(opacity, depth, camera, batch),
             "novel_backdrop": ((image - batch.backdrop[:1]).abs() * (1 - opacity).detach()).mean(),
             "novel": self.config.novel_weight * difference.square().sum(1).mean(),
         }

@@ -57,6 +57,42 @@ def surface_loss(opacity: Tensor, depth: Tensor, batch: PortraitBatch, side: int
     return silhouette + 8 * face + slab
 
 
+def smooth_loss(depth: Tensor, batch: PortraitBatch, side: int, window: Window = WHOLE) -> Tensor:
+    """No steps in the person's depth [N,1,h,w] beside the mesh: hair and ears go on where the face ends."""
+    person = (cut(shrink(batch.mask, side), window) > 0.9).float()
+    beside = 1 - cut(face_depth(batch, side)[1], window)
+    total = depth.new_zeros([])
+    for axis in (2, 3):
+        length = depth.shape[axis] - 2
+        before, here, after = (depth.narrow(axis, i, length) for i in range(3))
+        inside = person.narrow(axis, 0, length) * person.narrow(axis, 2, length) * beside.narrow(axis, 1, length)
+        total = total + ((before - 2 * here + after).abs() * inside).mean()
+    return total
+
+
+def floater_loss(opacity: Tensor, depth: Tensor, camera: Camera, batch: PortraitBatch) -> Tensor:
+    """What a view that no photo shows must not see: anything where the head cannot be.
+
+    opacity, depth: [1,1,r,r] of the batch's first portrait from `camera`.
+    """
+    rays = camera_rays(camera, depth.shape[-1])
+    points = rays.origins + rays.directions * depth.detach().flatten(1)[..., None]
+    return (opacity.flatten(1) * impossible(points, batch.mask[:1], batch.camera[:1])).mean()
+
+
+def impossible(points: Tensor, mask: Tensor, camera: Camera) -> Tensor:
+    """[N,P] bool: which world points [N,P,3] are none of the person's.
+
+    The photo (mask [N,1,R,R], camera) shows background there, or they lie beside its frame above the shoulders, or
+    behind or before the head.
+    """
+    seen = projected(points, camera, 1) * 2 - 1
+    person = F.grid_sample(mask, seen[:, :, None], align_corners=False)[:, 0, :, 0]
+    framed = (seen.abs() < 1).all(-1)
+    empty = torch.where(framed, person < 0.02, points[..., 1] > SHOULDERS)
+    return empty | (points[..., 2] < OCCIPUT) | (points[..., 2] > NOSE_TIP)
+
+
 def backdrop_loss(planes: TriPlanes, batch: PortraitBatch) -> Tensor:
     """The background's colours as around the person, and all its features smooth where the person hides it."""
     assert planes.background is not None
@@ -90,20 +126,16 @@ def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: to
 
 
 def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, random: torch.Generator) -> Tensor:
-    """Nothing where the photo shows background, beside its frame above the shoulders, behind or before the head."""
+    """Nothing at random points where the head cannot be (see `impossible`)."""
     n, points, half = len(planes), 512, planes.box_warp / 2
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
     place[:, ::4, 2] = OCCIPUT - (half + OCCIPUT) * torch.rand(n, points // 4, generator=random)
     place[:, 1::8, 2] = NOSE_TIP + (half - NOSE_TIP) * torch.rand(n, points // 8, generator=random)
-    seen = projected(place, batch.camera, 1) * 2 - 1
-    mask = F.grid_sample(batch.mask, seen[:, :, None], align_corners=False)[:, 0, :, 0]
-    framed = (seen.abs() < 1).all(-1)
-    empty = torch.where(framed, mask < 0.02, place[..., 1] > SHOULDERS)
-    empty |= (place[..., 2] < OCCIPUT) | (place[..., 2] > NOSE_TIP)
     raw, _ = kernels.query_points(
         planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp
     )
-    return 0.02 * (F.softplus(raw[..., 0] - 1) * empty).mean()
+    empty = impossible(place, batch.mask, batch.camera)
+    return 0.05 * (F.softplus(raw[..., 0] - 1) * empty).mean()
 
 
 def solid_loss(opacity: Tensor) -> Tensor:
