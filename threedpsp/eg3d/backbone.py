@@ -17,14 +17,14 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, resolution: int, config: GeneratorConfig):
         super().__init__()
-        w_dim, noise = config.w_dim, config.backbone_noise
+        w_dim, noise, clamp = config.w_dim, config.backbone_noise, config.conv_clamp
         self.first = n_in == 0
         if self.first:
             self.const = nn.Parameter(torch.randn(n_out, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(n_in, n_out, w_dim, resolution, up=True, noise=noise)
-        self.conv1 = SynthesisLayer(n_out, n_out, w_dim, resolution, noise=noise)
-        self.torgb = ToRGB(n_out, config.backbone_channels, w_dim)
+            self.conv0 = SynthesisLayer(n_in, n_out, w_dim, resolution, up=True, conv_clamp=clamp, noise=noise)
+        self.conv1 = SynthesisLayer(n_out, n_out, w_dim, resolution, conv_clamp=clamp, noise=noise)
+        self.torgb = ToRGB(n_out, config.backbone_channels, w_dim, conv_clamp=clamp)
 
     def forward(
         self,

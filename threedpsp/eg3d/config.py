@@ -13,6 +13,29 @@ PlaneAxes = Literal["xy_xz_zx", "xy_xz_zy"]
 
 
 @dataclass(frozen=True)
+class SuperresolutionShape:
+    """What distinguishes one published super-resolution module from another."""
+
+    img_resolution: int
+    sr_resolution: int
+    sr_up: tuple[bool, bool]
+    sr_channels: tuple[int, int]
+
+
+SUPERRESOLUTION = {
+    "8XDC": SuperresolutionShape(512, 128, (True, True), (256, 128)),
+    "8X": SuperresolutionShape(512, 128, (True, True), (128, 64)),
+    "4X": SuperresolutionShape(256, 128, (False, True), (128, 64)),
+    "Deepfp32": SuperresolutionShape(256, 128, (False, True), (128, 64)),
+    "2X": SuperresolutionShape(128, 64, (False, True), (128, 64)),
+}
+"""The published modules by the end of their names (`SuperresolutionHybrid8XDC`, ...)."""
+
+ADDED_LATER = ("conv_clamp", "decoder_lr_mul")
+"""Settings that older files do not have; left out of `to_dict` at their default, so that fingerprints stay."""
+
+
+@dataclass(frozen=True)
 class RenderConfig:
     """How rays are sampled and composited."""
 
@@ -60,7 +83,11 @@ class GeneratorConfig:
     plane_axes: PlaneAxes = "xy_xz_zx"
     backbone_noise: bool = True
     """Per-pixel noise in the backbone."""
+    conv_clamp: float | None = None
+    """Activations of the backbone are clamped to +- this (published models: not)."""
     decoder_hidden: int = 64
+    decoder_lr_mul: float = 1.0
+    """The decoder's weights and biases are multiplied by this when used (published models: 1)."""
     neural_rendering_resolution: int = 128
     """Side of the volume-rendered image."""
     sr_resolution: int = 128
@@ -115,7 +142,11 @@ class GeneratorConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON-able values."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if field.name in ADDED_LATER and values[field.name] == field.default:
+                del values[field.name]
+        return values
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> GeneratorConfig:
@@ -131,10 +162,53 @@ class GeneratorConfig:
         values["rendering"] = RenderConfig(**values.get("rendering", {}))
         return GeneratorConfig(**values)
 
+    def with_superresolution(self, module: str) -> GeneratorConfig:
+        """The same with another published super-resolution: 8XDC or 8X (512 pixels), 4X (256), 2X (128).
+
+        Raises:
+            InputError: there is no such module.
+        """
+        if module not in SUPERRESOLUTION:
+            raise InputError(f"Super-resolution is one of {', '.join(SUPERRESOLUTION)}; got {module!r}.")
+        return dataclasses.replace(self, **dataclasses.asdict(SUPERRESOLUTION[module]))
+
     @staticmethod
     def ffhq512_128() -> GeneratorConfig:
-        """The published ffhq512-128 and ffhqrebalanced512-128."""
+        """The published ffhq512-128: faces, aligned as in FFHQ."""
         return GeneratorConfig()
+
+    @staticmethod
+    def ffhqrebalanced512_128() -> GeneratorConfig:
+        """The published ffhqrebalanced512-128: the same network, trained with more faces seen from the side."""
+        return GeneratorConfig()
+
+    @staticmethod
+    def ffhq512_64() -> GeneratorConfig:
+        """The published ffhq512-64: volume-rendered at 64 pixels."""
+        return GeneratorConfig(neural_rendering_resolution=64)
+
+    @staticmethod
+    def afhqcats512_128() -> GeneratorConfig:
+        """The published afhqcats512-128: cats, whose cameras look at a point behind the origin."""
+        return GeneratorConfig(camera_pivot=(0.0, 0.0, -0.06))
+
+    @staticmethod
+    def shapenetcars128_64() -> GeneratorConfig:
+        """The published shapenetcars128-64: whole cars on white, 128 pixels, no conditioning camera."""
+        return GeneratorConfig(
+            neural_rendering_resolution=64,
+            c_gen_conditioning_zero=True,
+            camera_radius=1.7,
+            camera_pivot=(0.0, 0.0, 0.0),
+            rendering=RenderConfig(
+                ray_start=0.1,
+                ray_end=2.6,
+                depth_resolution=64,
+                depth_resolution_importance=64,
+                box_warp=1.6,
+                white_back=True,
+            ),
+        ).with_superresolution("2X")
 
     @staticmethod
     def tiny() -> GeneratorConfig:

@@ -14,8 +14,12 @@ class Decoder(nn.Module):
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
-        c, hidden = config.plane_channels, config.decoder_hidden
-        self.net = nn.Sequential(FullyConnected(c, hidden), nn.Softplus(), FullyConnected(hidden, 1 + c))
+        c, hidden, lr = config.plane_channels, config.decoder_hidden, config.decoder_lr_mul
+        self.net = nn.Sequential(
+            FullyConnected(c, hidden, lr_multiplier=lr),
+            nn.Softplus(),
+            FullyConnected(hidden, 1 + c, lr_multiplier=lr),
+        )
 
     def mlp(self) -> PlaneMLP:
         """The effective weights, as the ray kernels take them."""
