@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .types import FaceCrop, Inversion, Render
 from .weights.load import load_encoder, load_generator
+from .weights.search import find_encoder, find_weights
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how far it is, and how far it will go; an exception that it raises ends the work."""
@@ -155,22 +156,27 @@ class Pipeline:
 
 
 def load(
-    name: str | Path = "tiny", *, encoder: str | Path | None = None, device: str | torch.device | None = None
+    name: str | Path = "tiny",
+    *,
+    encoder: str | Path | None = None,
+    device: str | torch.device | None = None,
+    weights_dirs: Sequence[str | Path] = (),
 ) -> Pipeline:
     """A ready pipeline.
 
     Args:
-        name: "tiny", the model that comes with this package, or a generator's file.
-        encoder: the encoder's file; by default the one that goes by `name`.
+        name: the generator: "tiny", the model that comes with this package, a name of the catalogue, or a file.
+        encoder: the same for the encoder; by default the one that goes by `name`.
         device: default: CUDA if there, else MPS, else CPU.
+        weights_dirs: folders that are searched first (see `find_weights`).
 
     Raises:
         WeightsError: a file is missing, damaged, or they do not belong together.
         InputError: this machine has no such device.
     """
     where = resolve_device(device)
-    generator = load_generator(name, where)
-    return Pipeline(generator, load_encoder(name if encoder is None else encoder, generator))
+    generator = load_generator(find_weights(name, weights_dirs), where)
+    return Pipeline(generator, load_encoder(find_encoder(name, encoder, weights_dirs), generator))
 
 
 def prepare(photo: PhotoSource, *, face: FaceChoice = "largest", size: int = 512) -> FaceCrop:

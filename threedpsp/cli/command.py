@@ -7,6 +7,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -50,18 +51,35 @@ class Command(ABC):
         """What the command was asked for, on stdout."""
         print(json.dumps(data, default=str) if self.json else text, flush=True)
 
-    def load(self, model: str, encoder: str | None) -> Pipeline:
+    def progress(self) -> ProgressLines:
+        """A progress callback for the pipeline."""
+        return ProgressLines(self)
+
+
+@dataclass(frozen=True)
+class ModelCommand(Command):
+    """Options of the commands that use a generator and an encoder."""
+
+    generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
+    """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
+    encoder: str | None = None
+    """The same for the encoder; by default the one that belongs to the generator."""
+    weights_dir: Path | None = None
+    """A folder with weights, searched before the others that 'threedpsp weights list' shows."""
+
+    @property
+    def weights_dirs(self) -> tuple[Path, ...]:
+        """The folders that are searched first."""
+        return () if self.weights_dir is None else (self.weights_dir,)
+
+    def load(self) -> Pipeline:
         """The pipeline, with the seed set."""
         import torch
 
         from ..pipeline import load
 
         torch.manual_seed(self.seed)
-        return load(model, encoder=encoder, device=self.device)
-
-    def progress(self) -> ProgressLines:
-        """A progress callback for the pipeline."""
-        return ProgressLines(self)
+        return load(self.generator, encoder=self.encoder, device=self.device, weights_dirs=self.weights_dirs)
 
 
 class ProgressLines:

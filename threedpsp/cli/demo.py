@@ -26,7 +26,7 @@ class Demo(PhotoCommand):
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
-            pipeline = self.load(self.model, self.encoder)
+            pipeline = self.load()
             folder = output / "astronaut"
             report = photo_to_results(
                 pipeline,

@@ -11,14 +11,14 @@ import tyro
 
 from ..errors import InputError
 from ..output import atomic_write, output_dir
-from .command import Command
+from .command import ModelCommand
 
 if TYPE_CHECKING:
     from ..evaluation.protocol import PhotoScores
 
 
 @dataclass(frozen=True)
-class Evaluate(Command):
+class Evaluate(ModelCommand):
     """Invert every photo of a folder and measure: PSNR, SSIM, ST-LPIPS, identity, and identity at other views.
 
     The protocol (crop, sizes, networks, steps, seed) is printed with the figures.
@@ -40,10 +40,6 @@ class Evaluate(Command):
     """The other views are turned by this much to either side, degrees."""
     limit: int = 0
     """Only the first so many photos; 0: all."""
-    model: str = "tiny"
-    """tiny, the embedded model, or a generator's file."""
-    encoder: str | None = None
-    """An encoder's file; by default the one that belongs to the model."""
 
     def run(self) -> int:
         """Measures; returns 0 only if every photo could be used."""
@@ -56,10 +52,10 @@ class Evaluate(Command):
         refine = RefineConfig(seconds=self.refine_seconds, seed=self.seed) if self.refine else None
         config = EvaluationConfig(self.steps, refine, self.novel_yaw, self.seed, self.limit)
         if self.output is None:
-            report = evaluate(self.load(self.model, self.encoder), self.photos, config, self._on_photo)
+            report = evaluate(self.load(), self.photos, config, self._on_photo)
         else:
             with output_dir(self.output) as output:
-                report = evaluate(self.load(self.model, self.encoder), self.photos, config, self._on_photo)
+                report = evaluate(self.load(), self.photos, config, self._on_photo)
                 with atomic_write(output / "evaluation.json") as file:
                     file.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
                 with atomic_write(output / "evaluation.md") as file:

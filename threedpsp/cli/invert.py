@@ -36,7 +36,7 @@ class Invert(PhotoCommand):
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
-            pipeline = self.load(self.model, self.encoder)
+            pipeline = self.load()
             reports: list[dict[str, Any]] = []
             failures: list[tuple[Path, ThreeDPSPError]] = []
             for number, (photo, name) in enumerate(zip(photos, result_names(photos), strict=True), 1):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from .command import Command
+from .command import ModelCommand
 
 if TYPE_CHECKING:
     from ..encoder.refine import RefineConfig
@@ -43,7 +43,7 @@ class Video:
 
 
 @dataclass(frozen=True)
-class PhotoCommand(Command):
+class PhotoCommand(ModelCommand):
     """Options of demo and invert."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
@@ -54,10 +54,6 @@ class PhotoCommand(Command):
     """Refine the head after the encoder."""
     refine_seconds: float = 30.0
     """Time for refining a photo, seconds."""
-    model: str = "tiny"
-    """tiny, the embedded model, or a generator's file."""
-    encoder: str | None = None
-    """An encoder's file; by default the one that belongs to the model."""
     video: Video = field(default_factory=Video)
 
     def refine_config(self) -> RefineConfig | bool:

@@ -10,12 +10,12 @@ import tyro
 
 from ..errors import InputError
 from ..output import output_dir
-from .command import Command
+from .command import ModelCommand
 from .photo_options import Video
 
 
 @dataclass(frozen=True)
-class Render(Command):
+class Render(ModelCommand):
     """A saved head (latent.safetensors) to a video along another camera path.
 
     Example: threedpsp render output/me/latent.safetensors --path ellipse --frames 96 -o me.mp4
@@ -25,10 +25,6 @@ class Render(Command):
     """The file that invert wrote."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The video; by default <path>.mp4 beside the latent."""
-    model: str = "tiny"
-    """tiny, the embedded model, or the generator's file that the head was made with."""
-    encoder: str | None = None
-    """An encoder's file; by default the one that belongs to the model."""
     video: Video = field(default_factory=Video)
 
     def run(self) -> int:
@@ -41,7 +37,7 @@ class Render(Command):
         if target.suffix.lower() != ".mp4":
             raise InputError(f"The video is written as .mp4; got {target}.")
         with output_dir(target.parent):
-            pipeline = self.load(self.model, self.encoder)
+            pipeline = self.load()
             cameras = self.video.options().cameras(inversion.camera)
             frames = pipeline.frames(inversion, cameras, side=self.video.size, on_progress=self.progress())
             count = write_video(target, frames, self.video.fps)
