@@ -1,4 +1,4 @@
-"""The choices that make an encoder; one implementation serves 3DpSp, pSp and the embedded one."""
+"""The choices that make an encoder; one implementation serves 3DpSp, pSp, e4e and the embedded one."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class EncoderConfig:
     """Channels made from the camera and laid over every head's map; 0: the encoder does not see the camera."""
     shared_heads: bool = False
     """One stack of convolutions for all rows of a level, with a linear layer for each row; not in published models."""
+    row_deltas: bool = False
+    """e4e: the first head makes one w for all rows, the others what their rows differ from it by."""
 
     def __post_init__(self) -> None:
         side = self.input_resolution
@@ -58,6 +60,8 @@ class EncoderConfig:
                 f"num_ws {self.num_ws} leaves {self.fine_rows} fine rows after {self.coarse_rows} coarse and "
                 f"{self.middle_rows} middle ones; each needs at least one."
             )
+        if self.row_deltas and self.shared_heads:
+            raise InputError("row_deltas needs a head for every row; switch shared_heads off.")
 
     @property
     def fine_rows(self) -> int:
@@ -90,6 +94,11 @@ class EncoderConfig:
     def psp() -> EncoderConfig:
         """The pSp encoder as TriPlaneNet uses it: the photo alone, no camera, average pooling."""
         return EncoderConfig(input_channels=3, se_pool="avg", camera_features=0, head_pointwise=False)
+
+    @staticmethod
+    def e4e() -> EncoderConfig:
+        """The e4e encoder (Encoder4Editing): pSp's network, its heads read as one w and differences from it."""
+        return dataclasses.replace(EncoderConfig.psp(), row_deltas=True)
 
     @staticmethod
     def tiny(num_ws: int = 8, w_dim: int = 512) -> EncoderConfig:

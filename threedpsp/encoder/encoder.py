@@ -13,6 +13,7 @@ from ..camera import Camera
 from ..errors import InputError, WeightsError
 from ..metrics.irse_blocks import input_layer, irse_body
 from .config import EncoderConfig
+from .e4e import check_stage, rows_from_deltas
 from .map2style import Map2Style
 
 
@@ -38,6 +39,23 @@ class Encoder(nn.Module):
         self.latlayer0 = nn.Conv2d(width4, config.fpn_width, 1) if width4 != config.fpn_width else None
         self.latlayer1 = nn.Conv2d(width3, config.fpn_width, 1)
         self.latlayer2 = nn.Conv2d(width2, config.fpn_width, 1)
+
+    @property
+    def method(self) -> str:
+        """The name of the system that this encoder makes: "3dpsp" (the loop), "psp" or "e4e" (one step)."""
+        if self.config.row_deltas:
+            return "e4e"
+        return "3dpsp" if self.config.input_channels == 6 else "psp"
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of the ws it makes."""
+        return self.config.num_ws
+
+    @property
+    def w_dim(self) -> int:
+        """Numbers in a row."""
+        return self.config.w_dim
 
     def _heads(self) -> list[Map2Style]:
         """Heads in the order of the rows they make."""
@@ -67,18 +85,21 @@ class Encoder(nn.Module):
         c2 = self.body[first + second : first + second + third](c1)
         return c1, c2, self.body[first + second + third :](c2)
 
-    def forward(self, x: Float[Tensor, "n c r r"], camera: Camera | None = None) -> Float[Tensor, "n l w"]:
+    def forward(
+        self, x: Float[Tensor, "n c r r"], camera: Camera | None = None, *, stage: int | None = None
+    ) -> Float[Tensor, "n l w"]:
         """The step to add to the current ws.
 
         Args:
             x: [N,input_channels,r,r] in [-1,1], r = input_resolution; the photo, then the current estimate.
             camera: N cameras (one serves all); needed by encoders with camera features, ignored by others.
+            stage: e4e only, how many rows may differ from the first (see `e4e.py`); None: all.
 
         Returns:
             [N,num_ws,w_dim].
 
         Raises:
-            InputError: x has another shape, or the camera is missing.
+            InputError: x has another shape, the camera is missing, or there is no such stage.
         """
         config = self.config
         expected = (config.input_channels, config.input_resolution, config.input_resolution)
@@ -92,7 +113,9 @@ class Encoder(nn.Module):
         p2 = _upsample_add(p3, self.latlayer1(c2))
         p1 = _upsample_add(p2, self.latlayer2(c1))
         maps = {p.shape[-1]: p for p in (p3, p2, p1)}
-        return torch.cat([head(maps[head.size], label) for head in self.styles], 1)
+        used = len(self.styles) if stage is None else check_stage(config, stage) + 1
+        rows = torch.cat([head(maps[head.size], label) for head in list(self.styles)[:used]], 1)
+        return rows_from_deltas(rows, config.num_ws) if config.row_deltas else rows
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Everything that makes this encoder, for a safetensors file: tensors, and metadata of plain text."""
