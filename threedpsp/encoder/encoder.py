@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,8 @@ from ..metrics.irse_blocks import input_layer, irse_body
 from .config import EncoderConfig
 from .e4e import check_stage, rows_from_deltas
 from .map2style import Map2Style
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 class Encoder(nn.Module):
@@ -132,7 +135,7 @@ def build_encoder(config: EncoderConfig, *, seed: int = 0) -> Encoder:
     """A new encoder in eval mode with random weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _ready(Encoder(config))
+        return ready(Encoder(config))
 
 
 def encoder_from_state(config: EncoderConfig, state: dict[str, Tensor]) -> Encoder:
@@ -144,11 +147,8 @@ def encoder_from_state(config: EncoderConfig, state: dict[str, Tensor]) -> Encod
     with torch.device("meta"):  # 230 M random numbers that would be overwritten take seconds
         encoder = Encoder(config)
     encoder.to_empty(device="cpu")
-    for name, buffer in encoder.named_buffers():
-        if name.endswith(("num_batches_tracked", "latent_avg")):
-            buffer.zero_()
     load_encoder_weights(encoder, state)
-    return _ready(encoder)
+    return ready(encoder)
 
 
 def encoder_from_checkpoint(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Encoder:
@@ -177,23 +177,35 @@ def load_encoder_weights(encoder: Encoder, state: dict[str, Tensor]) -> None:
     Raises:
         WeightsError: tensors missing, left over, or of another shape; nothing is changed then.
     """
-    own = encoder.state_dict()
+    fill_network(encoder, state, "encoder")
+
+
+def fill_network(network: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Copy a state_dict into a network; BatchNorm's step counters may be missing, other buffers are set to zero.
+
+    Raises:
+        WeightsError: tensors missing, left over, or of another shape; nothing is changed then.
+    """
+    own = network.state_dict()
     needed = {name for name in own if not name.endswith("num_batches_tracked")}
     missing, unknown = sorted(needed - set(state)), sorted(set(state) - set(own))
     wrong = [name for name in needed & set(state) if own[name].shape != state[name].shape]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": sorted(wrong)}
     problems = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in kinds.items() if names]
     if problems:
-        raise WeightsError(f"These weights do not fit the encoder: {'; '.join(problems)}.")
-    encoder.load_state_dict(state, strict=False)
+        raise WeightsError(f"These weights do not fit the {what}: {'; '.join(problems)}.")
+    for name, buffer in network.named_buffers():
+        if name not in needed:
+            buffer.zero_()
+    network.load_state_dict(state, strict=False)
 
 
-def _ready(encoder: Encoder) -> Encoder:
+def ready(network: NetworkT) -> NetworkT:
     """Eval mode, and channels last, which is faster on a CPU."""
-    for parameter in encoder.parameters():
+    for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return encoder.eval()
+    return network.eval()
 
 
 def _upsample_add(small: Tensor, large: Tensor) -> Tensor:

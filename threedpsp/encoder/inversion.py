@@ -1,14 +1,16 @@
-"""The ReStyle loop: photo -> ws, in a few passes of encoder and generator, each improving on the last render.
+"""Photo -> ws: one interface for every system, and the ReStyle loop of those that are an encoder alone.
 
-Start from `latent_avg` and its frontal render; each step the encoder sees the photo beside the current estimate and
-answers with a step in W+. Source: 3DpSp's published loop, checked against its recorded values.
+The loop starts from `latent_avg` and its frontal render; each step the encoder sees the photo beside the current
+estimate and answers with a step in W+. Encoders that see the photo alone (pSp, e4e) make one step.
+Source: 3DpSp's published loop, checked against its recorded values.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,24 +33,71 @@ StepCallback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class InversionStep:
-    """ws [N,L,w_dim] after a step; its render; image [N,3,r,r], the render at the encoder's side."""
+    """What there is after a step.
+
+    ws: [N,L,w_dim]; render: theirs; image: [N,3,r,r], the render at the encoder's side.
+    plane_offset: [N,3,H,W,C] added to the planes, or None. generator_delta: change of its weights by name, or None.
+    facts: JSON-able, for the inversion's `info`.
+    """
 
     ws: Tensor
     render: Render
     image: Tensor
+    plane_offset: Tensor | None = None
+    generator_delta: dict[str, Tensor] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def check_belongs(encoder: Encoder, generator: Generator) -> None:
+@runtime_checkable
+class InversionMethod(Protocol):
+    """A system that is more than an encoder: TriPlaneNet, pivotal tuning."""
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of the ws it makes."""
+
+    @property
+    def w_dim(self) -> int:
+        """Numbers in a row."""
+
+    @property
+    def generator_fingerprint(self) -> str:
+        """The generator that it belongs to; empty = unknown."""
+
+    def step_count(self, n_iters: int | None) -> int:
+        """How many steps it will yield; raises InputError for a number that it cannot make."""
+
+    def steps(
+        self,
+        generator: Generator,
+        image: Float[Tensor, "n 3 r r"],
+        camera: Camera,
+        n_iters: int | None = None,
+        *,
+        differentiable: bool = False,
+    ) -> Iterator[InversionStep]:
+        """The steps; see `invert_steps`, which has checked the arguments."""
+
+
+InversionNetwork = Encoder | InversionMethod
+"""Whatever turns photos into heads."""
+
+
+def check_belongs(encoder: InversionNetwork, generator: Generator) -> None:
     """Refuse an encoder that was made for another generator.
 
     Raises:
         WeightsError: their ws differ in shape, or the fingerprints do.
     """
-    own, other = encoder.config, generator.config
-    if (own.num_ws, own.w_dim) != (other.num_ws, other.w_dim):
+    other = generator.config
+    if (encoder.num_ws, encoder.w_dim) != (other.num_ws, other.w_dim):
         raise WeightsError(
-            f"The encoder makes ws of {own.num_ws} x {own.w_dim}, the generator takes {other.num_ws} x {other.w_dim}. "
-            "Load the encoder that belongs to this generator."
+            f"The encoder makes ws of {encoder.num_ws} x {encoder.w_dim}, the generator takes "
+            f"{other.num_ws} x {other.w_dim}. Load the encoder that belongs to this generator."
         )
     if encoder.generator_fingerprint and encoder.generator_fingerprint != generator.fingerprint:
         raise WeightsError(
@@ -87,8 +136,10 @@ def resize_photo(image: Float[Tensor, "n c s s"], side: int) -> Float[Tensor, "n
     return F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
 
 
-def step_count(encoder: Encoder, n_iters: int | None) -> int:
-    """The steps asked for, or the encoder's default: 5 where it sees the estimate, else 1."""
+def step_count(encoder: InversionNetwork, n_iters: int | None) -> int:
+    """The steps asked for, or the default: 5 for an encoder that sees the estimate, 1 for others."""
+    if not isinstance(encoder, Encoder):
+        return encoder.step_count(n_iters)
     sees_estimate = encoder.config.input_channels == 6
     steps = n_iters if n_iters is not None else (N_ITERS if sees_estimate else 1)
     if steps < 1 or (steps > 1 and not sees_estimate):
@@ -97,7 +148,7 @@ def step_count(encoder: Encoder, n_iters: int | None) -> int:
 
 
 def invert_steps(
-    encoder: Encoder,
+    encoder: InversionNetwork,
     generator: Generator,
     image: Float[Tensor, "n 3 h w"],
     camera: Camera,
@@ -106,14 +157,14 @@ def invert_steps(
     avg_image: Float[Tensor, "1 3 r r"] | None = None,
     differentiable: bool = False,
 ) -> Iterator[InversionStep]:
-    """The loop, a step at a time.
+    """Any system, a step at a time.
 
     Args:
-        encoder: in eval mode, unless it is being trained.
+        encoder: an encoder (3DpSp's, pSp's, e4e's), or another system; in eval mode, unless it is being trained.
         generator: the one that `encoder` belongs to.
         image: photos [N,3,R,R] in [-1,1], any side.
         camera: N cameras, or one for all.
-        n_iters: steps; default 5, or 1 for an encoder that does not see the estimate.
+        n_iters: steps; default: the system's own (`step_count`).
         avg_image: the first estimate at the encoder's side (`compute_avg_image`); made here if not given.
         differentiable: keep gradients inside each step (training); between steps they are always cut.
 
@@ -127,6 +178,8 @@ def invert_steps(
         raise InputError(f"Photos must be [N,3,R,R]; got {list(image.shape)}.")
     if len(camera) not in (1, len(image)):
         raise InputError(f"{len(image)} photos need as many cameras, or one; got {len(camera)}.")
+    if not isinstance(encoder, Encoder):
+        return encoder.steps(generator, image, camera, n_iters, differentiable=differentiable)
     return _steps(encoder, generator, image, camera, steps, avg_image, differentiable)
 
 
@@ -157,7 +210,7 @@ def _steps(
 
 
 def invert(
-    encoder: Encoder,
+    encoder: InversionNetwork,
     generator: Generator,
     image: Float[Tensor, "n 3 h w"],
     camera: Camera,
@@ -177,10 +230,20 @@ def invert(
         done.append(step)
         if on_step is not None:
             on_step(len(done), total)
+    if on_step is not None and len(done) < total:  # it was good enough sooner
+        on_step(total, total)
+    last = done[-1]
     return Inversion(
-        latent=WPlus(done[-1].ws, generator.fingerprint),
+        latent=WPlus(last.ws, generator.fingerprint),
         camera=camera.expand(len(image)),
-        render=done[-1].render,
+        render=last.render,
         steps=tuple((step.ws, step.image) for step in done),
-        info={"encoder_steps": len(done), "encoder_seconds": round(time.perf_counter() - started, 3)},
+        plane_offset=last.plane_offset,
+        generator_delta=last.generator_delta,
+        info={
+            "method": encoder.method,
+            "encoder_steps": len(done),
+            "encoder_seconds": round(time.perf_counter() - started, 3),
+            **last.facts,
+        },
     )

@@ -69,7 +69,8 @@ class BranchConfig:
         """
         if unknown := sorted(set(values) - {f.name for f in dataclasses.fields(BranchConfig)}):
             raise InputError(f"Unknown setting(s) of the plane branch: {', '.join(unknown)}.")
-        return BranchConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return BranchConfig(**arguments)
 
 
 class DoubleConv(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -57,21 +58,37 @@ class ArcFaceIdentity(nn.Module):
                 "(pSp's repository links to it), or use the built-in dlib identity."
             )
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            network = ArcFaceIdentity()
-            _, unexpected = network.load_state_dict(state, strict=False)
-            missing = set(network.state_dict()) - set(state)
-        except (RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
+            return ArcFaceIdentity.from_state(torch.load(path, map_location="cpu", weights_only=True))
+        except (RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError, WeightsError) as error:
             raise WeightsError(
                 f"{path} does not hold ArcFace's IR-SE50 ({error}). Fetch {WEIGHTS_FILE} again."
             ) from error
-        missing = {name for name in missing if not name.endswith("num_batches_tracked")}
-        if missing or unexpected:
+
+    @staticmethod
+    def from_state(state: Mapping[str, Tensor], *, se_pool: SEPool = "avg") -> ArcFaceIdentity:
+        """The network with the weights of a state_dict; BatchNorm's step counters may be missing.
+
+        Raises:
+            WeightsError: tensors missing, left over, or of another shape.
+        """
+        network = ArcFaceIdentity(se_pool=se_pool)
+        own = network.state_dict()
+        missing = {name for name in set(own) - set(state) if not name.endswith("num_batches_tracked")}
+        unknown = set(state) - set(own)
+        if missing or unknown:
             raise WeightsError(
-                f"{path} does not hold ArcFace's IR-SE50: {len(missing)} tensors missing, {len(unexpected)} unknown "
-                f"(for instance {sorted([*missing, *unexpected])[0]}). Fetch {WEIGHTS_FILE} again."
+                f"{len(missing)} tensors missing, {len(unknown)} unknown, for instance "
+                f"{min(missing or unknown)}: these are not the weights of ArcFace's IR-SE50"
             )
+        try:
+            network.load_state_dict(dict(state), strict=False)
+        except RuntimeError as error:
+            raise WeightsError(f"These are not the weights of ArcFace's IR-SE50 ({error}).") from error
         return network
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Everything that makes it, for a safetensors file: tensors, and metadata of plain text."""
+        return {name: t.contiguous() for name, t in self.state_dict().items()}, {"kind": "arcface", "config": "{}"}
 
     def train(self, mode: bool = True) -> ArcFaceIdentity:
         """Stays in evaluation mode: its normalisation must not adapt."""
