@@ -8,7 +8,7 @@ from tests.core.generated_portraits import generated_portraits
 from threedpsp.camera import Camera
 from threedpsp.eg3d.rays import camera_rays
 from threedpsp.preprocessing.landmark_model import mirror_index
-from threedpsp.training.batches import IMAGE_SIDE, PortraitBatch, PortraitBatches
+from threedpsp.training.batches import IMAGE_SIDE, PortraitBatch, PortraitBatches, eye_strip
 from threedpsp.training.losses import floater_loss, impossible, smooth_loss
 
 
@@ -51,3 +51,14 @@ def test_a_step_in_depth_beside_the_mesh_costs_and_a_slope_does_not() -> None:
     step[:, :, : IMAGE_SIDE // 4] += 0.05  # through the hair
     assert smooth_loss(slope, batch, IMAGE_SIDE) < 1e-6
     assert smooth_loss(step, batch, IMAGE_SIDE) > 1e-5
+
+
+def test_the_eye_strip_shows_the_eyes_wherever_the_window_lies() -> None:
+    batch = one_portrait()
+    whole = eye_strip(batch.image, batch.landmarks)
+    assert whole.shape == (1, 3, 64, 192)
+    part = eye_strip(batch.image[:, :, 20:100, 10:118], batch.landmarks, (20, 10))
+    assert (whole - part).abs().max() < 1e-4
+    iris = batch.landmarks[0, [33, 133]].mean(0).round().int()
+    strip_column = int((0.5 - 0.5 / 0.9 * 0.5) * 192)
+    assert (whole[0, :, 32, strip_column] - batch.image[0, :, iris[1], iris[0]]).abs().max() < 0.2

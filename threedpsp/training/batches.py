@@ -172,3 +172,16 @@ def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Te
     return 1 + extra * torch.exp(-distance2 / (2 * sigma2)).amax(1, keepdim=True)
 
 
+def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    """Both eyes, enlarged: [N,C,64,192]; black beyond the image.
+
+    image: [N,C,h,w], a window of a picture. landmarks: [N,478,2] in pixels of that picture.
+    corner: the window's first row and column in it.
+    """
+    eyes = torch.stack([landmarks[:, [33, 133]].mean(1), landmarks[:, [263, 362]].mean(1)], 1)  # [N,2,2]
+    centre = eyes.mean(1) - torch.tensor([corner[1], corner[0]])
+    half = (eyes[:, 0] - eyes[:, 1]).norm(dim=1)[:, None] * torch.tensor([0.9, 0.3])
+    side = torch.tensor([image.shape[3], image.shape[2]])
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 192), indexing="ij")
+    pixels = centre[:, None, None] + torch.stack([x, y], -1) * half[:, None, None]
+    return F.grid_sample(image, pixels / side * 2 - 1, align_corners=False)

@@ -18,9 +18,9 @@ class JointConfig:
     """What `python -m threedpsp.training.portraits` wrote."""
     output: Path
     """Folder for checkpoints, contact sheets and the log; training resumes from it."""
-    steps: int = 6000
+    steps: int = 8700
     """Optimizer steps in all."""
-    coarse_steps: int = 600
+    coarse_steps: int = 500
     """Steps at 32 pixels."""
     encoder_start: int = 1000
     """The encoder starts to learn the portraits' own latents."""
@@ -38,11 +38,13 @@ class JointConfig:
     latent_lr: float = 4e-2
     decoder_lr_factor: float = 4.0
     """The decoder learns faster, because densities must grow to hundreds."""
-    decay_share: float = 0.3
+    decay_share: float = 0.28
     """Learning rates fall to zero over this last share of the steps."""
     held_out: int = 60
     """Portraits kept for development, spread over the set."""
     perceptual_weight: float = 1.5
+    eyes_weight: float = 1.0
+    """The perceptual term for the eyes, enlarged four times."""
     identity_weight: float = 0.4
     mirror_weight: float = 0.3
     novel_weight: float = 0.1

@@ -35,7 +35,7 @@ from ..metrics.identity import DlibIdentity
 from ..metrics.perceptual import STLPIPS
 from ..preprocessing.landmark_model import mirror_index
 from ..types import TriPlanes
-from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight
+from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight, eye_strip
 from .config import JointConfig
 from .latents import principal_latents
 from .losses import (
@@ -234,12 +234,15 @@ class JointTrainer:
         losses = {
             "raw": ((raw - photo).abs() * weight).mean(),
             "surface": surface_loss(opacity, depth, batch, IMAGE_SIDE, window),
-            "smooth": 3 * smooth_loss(depth, batch, IMAGE_SIDE, window),
+            "smooth": 8 * smooth_loss(depth, batch, IMAGE_SIDE, window),
             "backdrop": 0.3 * backdrop_loss(planes, batch),
         }
         inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))  # convolutions see zeros beyond the window
         image, photo, weight = cut(image, inner), cut(photo, inner), cut(weight, inner)
         losses["image"] = ((image - photo).abs() * weight).mean()
+        corner = window[0].start + MARGIN, window[1].start + MARGIN
+        eyes = [eye_strip(t, batch.landmarks, corner) for t in (image, photo)]
+        losses["eyes"] = self.config.eyes_weight * self.perceptual(*eyes).mean()
         if self.step % 2:  # look closer
             image, photo = (F.interpolate(t, scale_factor=2, mode="bilinear") for t in (image, photo))
         losses["perceptual"] = self.config.perceptual_weight * self.perceptual(image, photo).mean()
