@@ -225,24 +225,26 @@ def invert(
     """
     started = time.perf_counter()
     total = step_count(encoder, n_iters)
-    done: list[InversionStep] = []
-    for step in invert_steps(encoder, generator, image, camera, n_iters, avg_image=avg_image):
-        done.append(step)
+    kept: list[tuple[Tensor, Tensor]] = []
+    last: InversionStep | None = None
+    for last in invert_steps(encoder, generator, image, camera, n_iters, avg_image=avg_image):
+        kept.append((last.ws, last.image))
         if on_step is not None:
-            on_step(len(done), total)
-    if on_step is not None and len(done) < total:  # it was good enough sooner
+            on_step(len(kept), total)
+    if last is None:
+        raise InputError(f"The system {encoder.method} made no step.")
+    if on_step is not None and len(kept) < total:  # it was good enough sooner
         on_step(total, total)
-    last = done[-1]
     return Inversion(
         latent=WPlus(last.ws, generator.fingerprint),
         camera=camera.expand(len(image)),
         render=last.render,
-        steps=tuple((step.ws, step.image) for step in done),
+        steps=tuple(kept),
         plane_offset=last.plane_offset,
         generator_delta=last.generator_delta,
         info={
             "method": encoder.method,
-            "encoder_steps": len(done),
+            "encoder_steps": len(kept),
             "encoder_seconds": round(time.perf_counter() - started, 3),
             **last.facts,
         },
