@@ -1,0 +1,102 @@
+"""What a weights file turned out to be, and the checks that every kind of file shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+
+_SHOWN = 3  # names in a message
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A weights file, read as data."""
+
+    kind: str
+    """"eg3d-generator", "encoder" (3DpSp, pSp and e4e), "triplanenet", "arcface", "confnet" or "deep3d"."""
+    what: str
+    """One line for people."""
+    tensors: dict[str, Tensor]
+    """Floating ones as float32; names as our modules have them. Those that a problem names are left out."""
+    config: dict[str, Any]
+    """Plain values; what the module is built from."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """Where it comes from: file, format, sha256, settings it was trained with."""
+    problems: list[str] = field(default_factory=list)
+    """Why it cannot be used as it is, a line each; empty for a good file."""
+
+    def check(self) -> Recognised:
+        """Itself, if there are no problems.
+
+        Raises:
+            WeightsError: there are; the message does not name the file.
+        """
+        if self.problems:
+            fault = "does not fit its own config" if self.facts.get("format") == "safetensors" else "cannot be used"
+            raise WeightsError(f"it looks like {self.what}, but it {fault}: {'; '.join(self.problems)}.")
+        return self
+
+
+def shapes_of(build: Callable[[], nn.Module]) -> dict[str, Shape]:
+    """Names and shapes of a module's weights; no memory is taken for them."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in build().state_dict().items()}
+
+
+def compare_shapes(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> list[str]:
+    """What is missing, left over or of another shape; batch normalisation's counters may be missing."""
+    needed = {name for name in expected if not name.endswith("num_batches_tracked")}
+    problems = []
+    if missing := sorted(needed - set(found)):
+        problems.append(f"{_counted(missing)} missing: {_some(missing)}")
+    if unknown := sorted(set(found) - set(expected)):
+        problems.append(f"{_counted(unknown)} unknown: {_some(unknown)}")
+    if wrong := sorted(name for name in needed & set(found) if found[name] != expected[name]):
+        details = [f"{n} is {list(found[n])}, expected {list(expected[n])}" for n in wrong[:_SHOWN]]
+        problems.append(f"{_counted(wrong)} of another shape: {', '.join(details)}{_more(wrong)}")
+    return problems
+
+
+def usable(
+    expected: Mapping[str, Shape], found: Mapping[str, Shape], read: Callable[[str], Tensor]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors that are as expected (float32, on the CPU, memory of their own), and the problems with the others."""
+    problems = compare_shapes(expected, found)
+    tensors: dict[str, Tensor] = {}
+    broken = []
+    for name in expected:
+        if name not in found or found[name] != expected[name]:
+            continue
+        tensor = as_float32(read(name))
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            broken.append(name)
+        else:
+            tensors[name] = tensor
+    if broken:
+        problems.append(f"{_counted(broken)} with values that are not finite (NaN or infinite): {_some(broken)}")
+    return tensors, problems
+
+
+def as_float32(tensor: Tensor) -> Tensor:
+    """A copy in memory of its own: contiguous, floating ones as float32, others as int64."""
+    dtype = torch.float32 if tensor.is_floating_point() else torch.int64
+    return tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _counted(names: list[str]) -> str:
+    return f"{len(names)} tensor{'s are' if len(names) > 1 else ' is'}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(name[:80] for name in names[:_SHOWN]) + _more(names)
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
