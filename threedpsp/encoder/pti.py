@@ -78,7 +78,7 @@ class PTIConfig:
 
 
 class PivotalTuning:
-    """PTI as one of the systems (see `inversion.InversionMethod`): one photo at a time, with the generator's gradient."""
+    """PTI as one of the systems (see `inversion.InversionMethod`): one photo at a time."""
 
     method = "pti"
 
@@ -186,11 +186,9 @@ def _optimise_w(
     random = random_generator(config.seed)
     for step in range(1, config.w_steps + 1):
         progress = (step - 1) / config.w_steps
-        ramp = min(1.0, (1 - progress) / 0.25)
-        optimizer.param_groups[0]["lr"] = (
-            config.w_lr * (0.5 - 0.5 * math.cos(math.pi * ramp)) * min(1.0, step / config.w_steps / 0.05)
-        )
-        noise = torch.randn(w.shape, generator=random).to(w) * spread * config.w_noise * max(0, 1 - progress / 0.75) ** 2
+        optimizer.param_groups[0]["lr"] = config.w_lr * _ramp(progress)
+        noise_size = spread * config.w_noise * max(0.0, 1 - progress / 0.75) ** 2
+        noise = noise_size * torch.randn(w.shape, generator=random).to(w)
         ws = (w + noise).expand(-1, generator.config.num_ws, -1)
         loss, _ = target.losses(generator.synthesis(ws, camera).image)
         optimizer.zero_grad()
@@ -201,6 +199,12 @@ def _optimise_w(
                 ws = w.detach().clone().expand(-1, generator.config.num_ws, -1).contiguous()
                 render = generator.synthesis(ws, camera)
             yield ws, render
+
+
+def _ramp(progress: float) -> float:
+    """Share of the learning rate: up over the first 5 % (linear), down over the last 25 % (cosine)."""
+    down = min(1.0, (1 - progress) / 0.25)
+    return (0.5 - 0.5 * math.cos(math.pi * down)) * min(1.0, max(progress, 1e-3) / 0.05)
 
 
 def tune_generator(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .align import Border, apply_affine, crop_face, five_points
+from .deep3d import Deep3D
 from .folder import FolderReport, PhotoReport, prepare_folder
 from .landmarks import Face, FaceDetector, close_shared_detector, detect_faces
 from .photo import Photo, PhotoSource, load_photo
@@ -11,6 +12,7 @@ from .prepare import FaceChoice, prepare_photo
 
 __all__ = [
     "Border",
+    "Deep3D",
     "Face",
     "FaceChoice",
     "FaceDetector",

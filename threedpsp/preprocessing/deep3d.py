@@ -134,7 +134,7 @@ class Deep3D(nn.Module):
         """Stays in evaluation mode: its normalisation must not adapt."""
         return super().train(False)
 
-    def forward(self, images: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n 257"]:
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 257"]:
         """Coefficients of crops, RGB in [0,1]."""
         if tuple(images.shape[1:]) != (3, DEEP3D_TARGET, DEEP3D_TARGET):
             raise InputError(f"Deep3D reads crops [N,3,224,224]; got {list(images.shape)}.")

@@ -15,6 +15,7 @@ from PIL import Image
 from ..errors import InputError
 from ..output import atomic_write, output_dir
 from .align import Border
+from .deep3d import Deep3D
 from .mirror_sigma import save_conf_map
 from .prepare import FaceChoice, prepare_photo
 
@@ -60,6 +61,7 @@ def prepare_folder(
     size: int = 512,
     border: Border = "black",
     with_mirror_sigma: bool = True,
+    deep3d: Deep3D | None = None,
     on_photo: Callable[[PhotoReport, int, int], None] | None = None,
 ) -> FolderReport:
     """Prepare every photo in a folder (not deeper).
@@ -76,6 +78,7 @@ def prepare_folder(
         size: side of the crops in pixels.
         border: see `prepare_photo`.
         with_mirror_sigma: write conf_map.
+        deep3d: see `prepare_photo`.
         on_photo: called after each photo with its report, its number from 1, and how many there are.
 
     Raises:
@@ -90,7 +93,7 @@ def prepare_folder(
         raise InputError(f"Results must go to another folder than the photos ('{source}').")
     files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
     photos = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
-    settings = json.dumps([face, size, border, with_mirror_sigma])
+    settings = json.dumps([face, size, border, with_mirror_sigma] + ([] if deep3d is None else ["deep3d"]))
     results: list[PhotoReport] = []
     kept = 0
     with output_dir(output), output_dir(output / "conf_map"):
@@ -103,7 +106,7 @@ def prepare_folder(
                     kept += 1
                     results.append(old)
                 else:
-                    done = _prepare_one(path, output, name, stamp, face, size, border, with_mirror_sigma)
+                    done = _prepare_one(path, output, name, stamp, face, size, border, with_mirror_sigma, deep3d)
                     results.append(done)
                 if on_photo is not None:
                     on_photo(results[-1], number, len(photos))
@@ -143,9 +146,12 @@ def _prepare_one(
     size: int,
     border: Border,
     with_mirror_sigma: bool,
+    deep3d: Deep3D | None,
 ) -> PhotoReport:
     try:
-        crop = prepare_photo(path, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma)
+        crop = prepare_photo(
+            path, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma, deep3d=deep3d
+        )
     except InputError as error:
         return PhotoReport(path.name, None, str(error), stamp=stamp)
     except MemoryError:

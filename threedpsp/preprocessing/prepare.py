@@ -10,6 +10,7 @@ import torch
 from ..errors import InputError, NoFaceError
 from ..types import FaceCrop
 from .align import Border, apply_affine, crop_face, five_points
+from .deep3d import Deep3D
 from .landmarks import Face, detect_faces
 from .mirror_sigma import estimate_mirror_sigma
 from .photo import PhotoSource, load_photo
@@ -27,6 +28,7 @@ def prepare_photo(
     size: int = 512,
     border: Border = "black",
     with_mirror_sigma: bool = False,
+    deep3d: Deep3D | None = None,
 ) -> FaceCrop:
     """Find the face, cut EG3D's crop, estimate the camera.
 
@@ -36,6 +38,7 @@ def prepare_photo(
         size: side of the crop in pixels.
         border: what lies outside the photo: black, or the photo mirrored at its edges.
         with_mirror_sigma: also estimate the uncertainty of the flip.
+        deep3d: takes the camera from this network, as the published preprocessing does; default: from the landmarks.
 
     Returns:
         A FaceCrop of one photo; `landmarks` in crop pixels, `notes` with what the user should know.
@@ -54,7 +57,10 @@ def prepare_photo(
     landmarks = apply_affine(source_to_crop, chosen.points)
     if _outside_share(source_to_crop, photo.image, size) > 0.25 and border == "black":
         notes += ("A quarter of the crop or more lies outside the photo and is black.",)
-    camera = estimate_camera(landmarks[None] / size)
+    if deep3d is None:
+        camera = estimate_camera(landmarks[None] / size)
+    else:
+        camera = deep3d.camera(photo.image, five)
     image = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     points = torch.tensor(landmarks[None], dtype=torch.float32)
     return FaceCrop(
