@@ -8,21 +8,23 @@ from collections.abc import Callable, Sequence
 
 from ..errors import MissingDependencyError, ThreeDPSPError
 from ..output import output_error
-from .command import Command
+from .command import PlainCommand
 from .demo import Demo
 from .evaluate import Evaluate
 from .invert import Invert
 from .prepare import Prepare
 from .render import Render
 from .train_tiny import TrainTiny
+from .weights import Weights
 
-COMMANDS: dict[str, Callable[..., Command]] = {
+COMMANDS: dict[str, Callable[..., PlainCommand | Weights]] = {
     "demo": Demo,
     "prepare": Prepare,
     "invert": Invert,
     "render": Render,
     "evaluate": Evaluate,
     "train-tiny": TrainTiny,
+    "weights": Weights,
 }
 
 DESCRIPTION = """One face photo in, a turning 3-D head out.
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parse(arguments: Sequence[str]) -> Command:
+def parse(arguments: Sequence[str]) -> PlainCommand:
     """The command with its options; prints help or a usage error and exits where there is none."""
     try:
         import tyro
@@ -57,6 +59,11 @@ def parse(arguments: Sequence[str]) -> Command:
         missing = MissingDependencyError("The command line needs the package tyro, which is missing: pip install tyro")
         print(f"error: {missing}", file=sys.stderr)
         raise SystemExit(missing.exit_code) from error
-    return tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="threedpsp", description=DESCRIPTION, args=list(arguments), config=(tyro.conf.OmitArgPrefixes,)
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="threedpsp",
+        description=DESCRIPTION,
+        args=list(arguments),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
+    return command.action if isinstance(command, Weights) else command

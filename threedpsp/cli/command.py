@@ -21,13 +21,9 @@ Switch = tyro.conf.FlagCreatePairsOff[bool]
 
 
 @dataclass(frozen=True)
-class Command(ABC):
+class PlainCommand(ABC):
     """Options of every command."""
 
-    device: str = "auto"
-    """cpu, cuda, cuda:1, mps, or auto: the best that this machine has."""
-    seed: int = 0
-    """Seed of everything random; the same seed on the same machine gives the same result."""
     json: Annotated[Switch, tyro.conf.arg(help="Print the result, or the error, as JSON on stdout.")] = False
     quiet: Annotated[Switch, tyro.conf.arg(help="No progress on stderr.")] = False
 
@@ -54,6 +50,16 @@ class Command(ABC):
     def progress(self) -> ProgressLines:
         """A progress callback for the pipeline."""
         return ProgressLines(self)
+
+
+@dataclass(frozen=True)
+class Command(PlainCommand):
+    """Options of the commands that compute."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps, or auto: the best that this machine has."""
+    seed: int = 0
+    """Seed of everything random; the same seed on the same machine gives the same result."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class ModelCommand(Command):
 class ProgressLines:
     """Progress as lines of text: one when a stage begins and one when it ends; a running counter on a terminal."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: PlainCommand) -> None:
         self._command = command
         self._stage = ""
         self._started = 0.0

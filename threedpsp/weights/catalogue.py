@@ -137,8 +137,8 @@ CATALOGUE: tuple[Entry, ...] = (
         "arcface",
         "model_ir_se50.pth",
         "ArcFace IR-SE50: identity measure and identity loss, as pSp, TriPlaneNet and 3DpSp use it",
-        "the code of TreB1eN/InsightFace_Pytorch is MIT; InsightFace allows its trained models for non-commercial "
-        "research only",
+        "the code of TreB1eN/InsightFace_Pytorch is MIT; no licence is named for the weights, whose training data "
+        "InsightFace releases for non-commercial research",
         "https://github.com/TreB1eN/InsightFace_Pytorch",
         kind="arcface",
         url="https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth",
