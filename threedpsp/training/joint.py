@@ -258,11 +258,12 @@ class JointTrainer:
         return Carried(batch, ws.detach(), self.picture(planes, ws, batch.camera)[0], done)
 
     def identity_losses(self, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
-        """The whole picture of the batch's first portrait: perception, and who it is."""
+        """The whole picture of the batch's first portrait: colours, perception, and who it is."""
         c, photo, landmarks = self.config, batch.image[:1], batch.landmarks[:1]
         image, *_ = self.picture(planes, ws, batch.camera[:1])
         difference = self.identity.embed(image, landmarks) - self.target_embedding(batch)[:1]
         return {
+            "squared": 6 * (image - photo).square().mean(),
             "perceptual_whole": c.perceptual_weight * self.perceptual(image, photo).mean(),
             "identity": c.identity_weight * difference.square().sum(1).mean(),
         }
