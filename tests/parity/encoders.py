@@ -33,6 +33,22 @@ def run_psp(case: Case, implementation: Implementation) -> list[Measured]:
     return _run(case, EncoderConfig.psp())
 
 
+def run_e4e(case: Case, implementation: Implementation) -> list[Measured]:
+    """E4e: residuals at every recorded stage: `residual_WTraining`, `residual_Delta4Training`, `residual_Inference`."""
+    weights = case.weights()
+    encoder = encoder_from_state(configured(EncoderConfig.e4e(), weights, case), weights)
+    del weights
+    x = case.tensor(case.one_named(INPUT)).float()
+    outputs = {}
+    for name in case.tensors:
+        if found := re.fullmatch(r"residual_(WTraining|Delta(\d+)Training|Inference)", name):
+            rows = encoder.config.num_ws - 1
+            opened = {"WTraining": 0, "Inference": rows}.get(found[1], int(found[2] or 0))
+            with torch.no_grad():
+                outputs[name] = encoder(x, stage=min(opened, rows))
+    return compare(case, outputs, RESIDUAL)
+
+
 def configured(config: EncoderConfig, weights: dict[str, torch.Tensor], case: Case) -> EncoderConfig:
     """The config with as many rows as the weights have heads, and the pooling that the case asks for, if it does."""
     rows = len({name.split(".")[1] for name in weights if name.startswith("styles.")})

@@ -1,4 +1,4 @@
-"""Networks that look at faces: ArcFace's identity, unsup3d's uncertainty of the flip."""
+"""Networks that look at faces: ArcFace's identity, unsup3d's uncertainty of the flip, Deep3D's coefficients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from threedpsp.camera import Camera
 from threedpsp.metrics import ArcFaceIdentity
 from threedpsp.metrics.irse_blocks import SEPool
 from threedpsp.preprocessing.confnet import ConfNet
+from threedpsp.preprocessing.deep3d import Deep3D
 from threedpsp.preprocessing.mirror_sigma import estimate_mirror_sigma
 
 from .case import Case
@@ -16,8 +17,10 @@ from .measure import Measured, compare
 
 EMBEDDING = 1e-5  # float32 through 24 bottlenecks; the other pooling differs by 1e-1 and more
 SIGMA = 3e-5  # float32, group normalisation between; resizing in one step instead of two costs 1e-2
+COEFFICIENTS = 1e-5  # float32 sums in another order; the worst seen is 6e-7
 ARCFACE_INPUTS = ("image512_fp16", "image512")
 CONFNET_INPUTS = ("image_u8",)
+DEEP3D_INPUTS = ("image224_fp16", "image224")
 POOLS: dict[str, SEPool] = {"average": "avg", "max": "max"}
 
 
@@ -54,3 +57,11 @@ def run_confnet(case: Case, implementation: Implementation) -> list[Measured]:
         "mirror_sigma_512": mirror_sigma,
     }
     return compare(case, outputs, SIGMA)
+
+
+def run_deep3d(case: Case, implementation: Implementation) -> list[Measured]:
+    """All 257 coefficients."""
+    network = Deep3D.from_state(case.weights())
+    with torch.no_grad():
+        coefficients = network(case.tensor(case.one_named(r"image\d*(_fp16)?")).float())
+    return compare(case, {"coefficients": coefficients}, COEFFICIENTS)

@@ -67,7 +67,7 @@ def compare(
     """
     worst: dict[str, float] = {}
     for name, expected in case.tensors.items():
-        quantity, actual = _seen_as(name, outputs, expected)
+        quantity, actual = seen_as(name, outputs, expected)
         if actual is not None:
             error = (absolute_error if quantity in absolute else relative_error)(actual, expected)
             worst[quantity] = max(error, worst.get(quantity, 0.0))
@@ -83,7 +83,7 @@ def base_of(name: str) -> str:
     return found["base"] if found else name
 
 
-def _seen_as(name: str, outputs: Mapping[str, Tensor], expected: Tensor) -> tuple[str, Tensor | None]:
+def seen_as(name: str, outputs: Mapping[str, Tensor], expected: Tensor) -> tuple[str, Tensor | None]:
     """The quantity a tensor's name stands for, and ours in the recorded view (None: not ours)."""
     if name in outputs:
         return name, outputs[name]

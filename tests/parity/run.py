@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eg3d_kernels import Implementation
 
-from . import cameras, encoders, faces, generator, inversion, optimizer, renderer
+from . import cameras, encoders, faces, generator, inversion, optimizer, planes, renderer
 from .case import Case, CaseError, read_case
 from .measure import Measured, base_of
 
@@ -28,12 +28,15 @@ RUNNERS = {
     "arcface": Runner(faces.run_arcface, faces.ARCFACE_INPUTS),
     "camera_math": Runner(cameras.run_camera_math, cameras.CAMERA_INPUTS),
     "confnet": Runner(faces.run_confnet, faces.CONFNET_INPUTS),
+    "deep3d": Runner(faces.run_deep3d, faces.DEEP3D_INPUTS),
     "eg3d": Runner(generator.run, generator.INPUTS),
     "encoder_3dpsp": Runner(encoders.run_threedpsp, encoders.INPUTS),
+    "encoder_e4e": Runner(encoders.run_e4e, encoders.INPUTS),
     "encoder_psp": Runner(encoders.run_psp, encoders.INPUTS),
     "inversion": Runner(inversion.run, inversion.INPUTS),
     "ranger": Runner(optimizer.run, optimizer.INPUTS),
     "renderer": Runner(renderer.run, renderer.INPUTS),
+    "triplanenet": Runner(planes.run, planes.INPUTS),
 }
 
 
