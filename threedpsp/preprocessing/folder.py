@@ -1,11 +1,13 @@
-"""A folder of photos -> a folder in EG3D's data set format, going on past bad files."""
+"""A folder of photos, or one prepared already -> a folder in EG3D's data set format, going on past bad files."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from PIL import Image
 
 from ..errors import InputError
 from ..output import atomic_write, output_dir
+from ..types import FaceCrop
 from .align import Border
 from .deep3d import Deep3D
 from .mirror_sigma import save_conf_map
 from .prepare import FaceChoice, prepare_photo
+from .prepared_folder import is_prepared, load_prepared, read_prepared
 
 PHOTO_SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
 SAVE_EVERY = 20  # photos between two writes of the lists
@@ -64,15 +68,18 @@ def prepare_folder(
     deep3d: Deep3D | None = None,
     on_photo: Callable[[PhotoReport, int, int], None] | None = None,
 ) -> FolderReport:
-    """Prepare every photo in a folder (not deeper).
+    """Prepare every photo in a folder (not deeper), or complete a folder that is prepared already.
 
     Writes `<name>.png`, `conf_map/<name>.npy` (uncertainty of the flip, float32 [256,256], lying on the photo as it
     is, as 3DpSp stores it), `dataset.json` (EG3D's labels) and `report.json`. Every file is whole or not there.
     Photos of the same name and different endings keep apart (`a_jpg.png`, `a_png.png`). Run again after a stop: what is
     done, from the same file with the same settings, is kept.
 
+    A source with a dataset.json of its own is prepared already: nothing is aligned again, cameras come from its labels
+    and uncertainties from its conf_map; what it lacks of the latter is estimated, and mirrored copies are left out.
+
     Args:
-        source: folder with photos.
+        source: folder with photos, or with crops, dataset.json and conf_map.
         output: folder for the results, another one; made if needed.
         face: see `prepare_photo`.
         size: side of the crops in pixels.
@@ -91,30 +98,37 @@ def prepare_folder(
         raise InputError(f"There is no folder '{source}'.")
     if output.exists() and output.samefile(source):
         raise InputError(f"Results must go to another folder than the photos ('{source}').")
-    files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
-    photos = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
-    settings = json.dumps([face, size, border, with_mirror_sigma] + ([] if deep3d is None else ["deep3d"]))
+    if is_prepared(source):
+        photos, ignored = _prepared_jobs(source, size)
+        settings = json.dumps(["prepared", size, with_mirror_sigma])
+    else:
+        make = partial(
+            prepare_photo, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma, deep3d=deep3d
+        )
+        files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
+        photos = [_Job(p, p.name, partial(make, p)) for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
+        ignored = tuple(p.name for p in files if p.suffix.lower() not in PHOTO_SUFFIXES)
+        settings = json.dumps([face, size, border, with_mirror_sigma] + ([] if deep3d is None else ["deep3d"]))
     results: list[PhotoReport] = []
     kept = 0
     with output_dir(output), output_dir(output / "conf_map"):
         before = _read_report(output)
         try:
-            for number, (path, name) in enumerate(zip(photos, output_names(photos), strict=True), 1):
-                stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns} {settings}"
-                old = before.get(path.name)
+            names = output_names([job.path for job in photos])
+            for number, (job, name) in enumerate(zip(photos, names, strict=True), 1):
+                stamp = f"{job.state()} {settings}"
+                old = before.get(job.source)
                 if old is not None and old.output == f"{name}.png" and old.stamp == stamp and _is_whole(output, old):
                     kept += 1
                     results.append(old)
                 else:
-                    done = _prepare_one(path, output, name, stamp, face, size, border, with_mirror_sigma, deep3d)
-                    results.append(done)
+                    results.append(_do(job, output, name, stamp, with_mirror_sigma))
                 if on_photo is not None:
                     on_photo(results[-1], number, len(photos))
                 if number % SAVE_EVERY == 0:
                     _write_lists(output, results, before)
         finally:
             _write_lists(output, results, before if len(results) < len(photos) else {})
-    ignored = tuple(p.name for p in files if p not in set(photos))
     return FolderReport(tuple(results), kept, ignored)
 
 
@@ -137,32 +151,51 @@ def output_names(photos: list[Path]) -> list[str]:
     return unique
 
 
-def _prepare_one(
-    path: Path,
-    output: Path,
-    name: str,
-    stamp: str,
-    face: FaceChoice,
-    size: int,
-    border: Border,
-    with_mirror_sigma: bool,
-    deep3d: Deep3D | None,
-) -> PhotoReport:
+@dataclass(frozen=True)
+class _Job:
+    """One photo to do. source: its name in the report. make: makes the crop. conf_map: a stored one, taken as it is."""
+
+    path: Path
+    source: str
+    make: Callable[[], FaceCrop]
+    conf_map: Path | None = None
+    label: tuple[float, ...] | None = None
+
+    def state(self) -> str:
+        """What changes when the result has to be made again: sizes and times of the files, and the label."""
+        parts = [] if self.label is None else [str(self.label)]
+        for path in (self.path, self.conf_map):
+            if path is not None and path.is_file():
+                parts.append(f"{path.stat().st_size} {path.stat().st_mtime_ns}")
+        return " ".join(parts)
+
+
+def _prepared_jobs(source: Path, size: int) -> tuple[list[_Job], tuple[str, ...]]:
+    """The photos of a prepared folder, and what is left out of it."""
+    folder = read_prepared(source, PHOTO_SUFFIXES)
+    jobs = [_Job(p.path, p.name, partial(load_prepared, p, size), p.conf_map, p.label) for p in folder.photos]
+    return jobs, folder.mirrored
+
+
+def _do(job: _Job, output: Path, name: str, stamp: str, with_mirror_sigma: bool) -> PhotoReport:
     try:
-        crop = prepare_photo(
-            path, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma, deep3d=deep3d
-        )
+        crop = job.make()
     except InputError as error:
-        return PhotoReport(path.name, None, str(error), stamp=stamp)
+        return PhotoReport(job.source, None, str(error), stamp=stamp)
     except MemoryError:
-        return PhotoReport(path.name, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
-    if crop.mirror_sigma is not None:
-        save_conf_map(output / "conf_map" / f"{name}.npy", crop.mirror_sigma[0])
+        return PhotoReport(job.source, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
+    if with_mirror_sigma and crop.mirror_sigma is not None:
+        target = output / "conf_map" / f"{name}.npy"
+        if job.conf_map is None:
+            save_conf_map(target, crop.mirror_sigma[0])
+        else:
+            with atomic_write(target) as temporary:
+                shutil.copyfile(job.conf_map, temporary)
     pixels = ((crop.image[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
     with atomic_write(output / f"{name}.png") as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     label = tuple(crop.camera.label[0].tolist())
-    return PhotoReport(path.name, f"{name}.png", None, crop.notes, label, stamp)
+    return PhotoReport(job.source, f"{name}.png", None, crop.notes, label, stamp)
 
 
 def _is_whole(output: Path, photo: PhotoReport) -> bool:
