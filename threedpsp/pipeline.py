@@ -16,16 +16,18 @@ from .device import resolve_device
 from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
 from .encoder import refine as refining
-from .encoder.encoder import Encoder
-from .encoder.inversion import check_belongs, invert
+from .encoder.inversion import InversionNetwork, check_belongs, invert
+from .encoder.methods import MethodName
+from .encoder.pti import PivotalTuning
 from .encoder.refine import RefineConfig, RefineProgress
 from .errors import InputError, WeightsError
 from .export.images import enlarge, to_uint8
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .types import FaceCrop, Inversion, Render
-from .weights.load import load_encoder, load_generator
-from .weights.search import find_encoder, find_weights
+from .weights.load import load_generator
+from .weights.search import find_weights
+from .weights.systems import PoseName, check_method, load_system, pose_network
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how far it is, and how far it will go; an exception that it raises ends the work."""
@@ -33,10 +35,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A generator and the encoder that belongs to it, on one device."""
+    """A generator and what turns photos into its heads (an encoder or another system), on one device."""
 
     generator: Generator
-    encoder: Encoder
+    encoder: InversionNetwork
 
     def __post_init__(self) -> None:
         check_belongs(self.encoder, self.generator)
@@ -46,32 +48,48 @@ class Pipeline:
         """Where the networks are."""
         return self.generator.device
 
-    def prepare(self, photo: PhotoSource, *, face: FaceChoice = "largest") -> FaceCrop:
+    def prepare(
+        self,
+        photo: PhotoSource,
+        *,
+        face: FaceChoice = "largest",
+        pose: PoseName = "mediapipe",
+        deep3d_weights: str | Path | None = None,
+        weights_dirs: Sequence[str | Path] = (),
+    ) -> FaceCrop:
         """See `prepare`."""
-        return prepare(photo, face=face)
+        return prepare(photo, face=face, pose=pose, deep3d_weights=deep3d_weights, weights_dirs=weights_dirs)
 
     def invert(
         self,
         crop: FaceCrop,
         *,
+        method: MethodName | None = None,
         steps: int | None = None,
         refine: RefineConfig | bool = False,  # noqa: A002 - the word users know
         on_progress: Progress | None = None,
     ) -> Inversion:
-        """A face as a latent: the encoder's loop, then refining if asked for.
+        """A face as a latent: the system's steps, then refining if asked for.
 
         Args:
             crop: of one photo or several.
-            steps: of the encoder; default is the encoder's own (5).
+            method: the system; default: the loaded one. "pti" needs no encoder and is always there; the others must be
+                the loaded one (see `load`).
+            steps: of the system; default is its own (3DpSp 5, pSp and e4e 1, TriPlaneNet 2, PTI 800).
             refine: True for the default budget, or a RefineConfig.
             on_progress: called after every step of the encoder, and with the percentage spent while refining.
 
         Raises:
-            InputError: refining several photos at once, or an impossible number of steps.
+            InputError: refining several photos at once, an impossible number of steps, or an unknown method.
+            WeightsError: another system is loaded than `method`.
         """
         on_progress = on_progress or _quiet
+        network = self.encoder
+        if method == "pti" and network.method != "pti":
+            network = PivotalTuning(self.generator)
+        check_method(network, method)
         inversion = invert(
-            self.encoder,
+            network,
             self.generator,
             crop.image.to(self.device),
             crop.camera,
@@ -159,6 +177,7 @@ def load(
     name: str | Path = "tiny",
     *,
     encoder: str | Path | None = None,
+    method: MethodName | None = None,
     device: str | torch.device | None = None,
     weights_dirs: Sequence[str | Path] = (),
 ) -> Pipeline:
@@ -166,7 +185,9 @@ def load(
 
     Args:
         name: the generator: "tiny", the model that comes with this package, a name of the catalogue, or a file.
-        encoder: the same for the encoder; by default the one that goes by `name`.
+        encoder: the same for the encoder (or TriPlaneNet); by default the one that goes by `name`, or by `method`.
+        method: the system wanted: "3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2" or "pti" (which needs no
+            weights of its own); default: what the encoder's file holds.
         device: default: CUDA if there, else MPS, else CPU.
         weights_dirs: folders that are searched first (see `find_weights`).
 
@@ -176,22 +197,35 @@ def load(
     """
     where = resolve_device(device)
     generator = load_generator(find_weights(name, weights_dirs), where)
-    return Pipeline(generator, load_encoder(find_encoder(name, encoder, weights_dirs), generator))
+    return Pipeline(generator, load_system(generator, name, encoder=encoder, method=method, weights_dirs=weights_dirs))
 
 
-def prepare(photo: PhotoSource, *, face: FaceChoice = "largest", size: int = 512) -> FaceCrop:
+def prepare(
+    photo: PhotoSource,
+    *,
+    face: FaceChoice = "largest",
+    size: int = 512,
+    pose: PoseName = "mediapipe",
+    deep3d_weights: str | Path | None = None,
+    weights_dirs: Sequence[str | Path] = (),
+) -> FaceCrop:
     """A photo (path, Pillow image or array) as an aligned crop with camera, landmarks and uncertainty of the flip.
 
     Args:
         photo: path, Pillow image or array [H,W,3].
         face: "largest", or a number counted from the largest (0).
         size: side of the crop in pixels.
+        pose: where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network.
+        deep3d_weights: that network's file; default: `epoch_20.pth` in the search path.
+        weights_dirs: folders that are searched first (see `find_weights`).
 
     Raises:
         NoFaceError: no usable face.
         InputError: not a readable photo.
+        WeightsError: Deep3D's file is missing or damaged.
     """
-    return prepare_photo(photo, face=face, size=size, border="mirror", with_mirror_sigma=True)
+    deep3d = pose_network(pose, deep3d_weights, weights_dirs)
+    return prepare_photo(photo, face=face, size=size, border="mirror", with_mirror_sigma=True, deep3d=deep3d)
 
 
 def render(pipeline: Pipeline, inversion: Inversion, cameras: Camera) -> Iterator[Render]:

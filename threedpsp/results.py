@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice
 from .types import FaceCrop, Inversion, Render
 from .version import version
+from .weights.systems import PoseName
 
 SHEET_YAWS = (-30.0, -15.0, 0.0, 15.0, 30.0)
 
@@ -58,12 +60,17 @@ def photo_to_results(
     *,
     name: str,
     face: FaceChoice = "largest",
+    pose: PoseName = "mediapipe",
+    deep3d_weights: Path | None = None,
+    weights_dirs: Sequence[Path] = (),
     steps: int | None = None,
     refine: RefineConfig | bool = True,  # noqa: A002 - the word users know
     video: VideoOptions | None = None,
     on_progress: Progress,
 ) -> dict[str, Any]:
     """Everything from a photo to its folder of results, which appears whole or not at all.
+
+    pose, deep3d_weights, weights_dirs: see `prepare`.
 
     Returns:
         What report.json holds.
@@ -75,7 +82,7 @@ def photo_to_results(
     started = time.perf_counter()
     video = video or VideoOptions()
     on_progress("prepare", 0, 1)
-    crop = pipeline.prepare(photo, face=face)
+    crop = pipeline.prepare(photo, face=face, pose=pose, deep3d_weights=deep3d_weights, weights_dirs=weights_dirs)
     on_progress("prepare", 1, 1)
     seconds = {"prepare": time.perf_counter() - started}
     inversion = pipeline.invert(crop, steps=steps, on_progress=on_progress)

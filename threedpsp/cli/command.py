@@ -15,6 +15,7 @@ import tyro
 from ..errors import ThreeDPSPError
 
 if TYPE_CHECKING:
+    from ..encoder.methods import MethodName
     from ..pipeline import Pipeline
 
 Switch = tyro.conf.FlagCreatePairsOff[bool]
@@ -78,14 +79,16 @@ class ModelCommand(Command):
         """The folders that are searched first."""
         return () if self.weights_dir is None else (self.weights_dir,)
 
-    def load(self) -> Pipeline:
-        """The pipeline, with the seed set."""
+    def load(self, method: MethodName | None = None) -> Pipeline:
+        """The pipeline (with the system of that name), with the seed set."""
         import torch
 
         from ..pipeline import load
 
         torch.manual_seed(self.seed)
-        return load(self.generator, encoder=self.encoder, device=self.device, weights_dirs=self.weights_dirs)
+        return load(
+            self.generator, encoder=self.encoder, method=method, device=self.device, weights_dirs=self.weights_dirs
+        )
 
 
 class ProgressLines:

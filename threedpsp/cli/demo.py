@@ -26,7 +26,7 @@ class Demo(PhotoCommand):
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
-            pipeline = self.load()
+            pipeline = self.load(self.method)
             folder = output / "astronaut"
             report = photo_to_results(
                 pipeline,
@@ -34,6 +34,9 @@ class Demo(PhotoCommand):
                 folder,
                 name="astronaut",
                 steps=self.steps,
+                pose=self.pose,
+                deep3d_weights=self.deep3d_weights,
+                weights_dirs=self.weights_dirs,
                 refine=self.refine_config(),
                 video=self.video.options(),
                 on_progress=self.progress(),

@@ -36,7 +36,7 @@ class Invert(PhotoCommand):
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
-            pipeline = self.load()
+            pipeline = self.load(self.method)
             reports: list[dict[str, Any]] = []
             failures: list[tuple[Path, ThreeDPSPError]] = []
             for number, (photo, name) in enumerate(zip(photos, result_names(photos), strict=True), 1):
@@ -50,6 +50,9 @@ class Invert(PhotoCommand):
                         name=str(photo),
                         face=face,
                         steps=self.steps,
+                        pose=self.pose,
+                        deep3d_weights=self.deep3d_weights,
+                        weights_dirs=self.weights_dirs,
                         refine=self.refine_config(),
                         video=self.video.options(),
                         on_progress=self.progress(),

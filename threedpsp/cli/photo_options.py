@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..results import VideoOptions
 
 PathName = Literal["swing", "orbit", "ellipse", "dolly"]
+MethodName = Literal["3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2", "pti"]
+PoseName = Literal["mediapipe", "deep3d"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,18 @@ class PhotoCommand(ModelCommand):
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
     """Folder for the results; every photo gets a folder of its name in it."""
+    method: MethodName | None = None
+    """The system that finds the head; by default what the encoder's file holds. pti needs no encoder, but minutes."""
     steps: int | None = None
-    """Steps of the encoder; by default its own number (5)."""
+    """Steps of the system; by default its own number (3dpsp 5, psp and e4e 1, triplanenet 2, pti 800)."""
     refine: bool = True
     """Refine the head after the encoder."""
     refine_seconds: float = 30.0
     """Time for refining a photo, seconds."""
+    pose: PoseName = "mediapipe"
+    """Where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network as in published data."""
+    deep3d_weights: Path | None = None
+    """That network's file; by default epoch_20.pth in the search path."""
     video: Video = field(default_factory=Video)
 
     def refine_config(self) -> RefineConfig | bool:

@@ -39,6 +39,10 @@ class Prepare(Command):
     """Side of the crops in pixels."""
     border: Literal["black", "mirror"] = "black"
     """What lies beyond the photo's edges: black, as the published data have it, or the photo mirrored."""
+    pose: Literal["mediapipe", "deep3d"] = "mediapipe"
+    """Where cameras come from: MediaPipe's landmarks, or Deep3DFaceRecon's network, which the published data use."""
+    deep3d_weights: Path | None = None
+    """That network's file; by default epoch_20.pth in the search path."""
 
     def run(self) -> int:
         """Prepares; returns 0 only if every photo could be used."""
@@ -51,8 +55,16 @@ class Prepare(Command):
         with output_dir(self.output) as output:
             from ..preprocessing.prepare import prepare_photo
             from ..results import write_crop
+            from ..weights.systems import pose_network
 
-            crop = prepare_photo(photo, face=face, size=self.size, border=self.border, with_mirror_sigma=True)
+            crop = prepare_photo(
+                photo,
+                face=face,
+                size=self.size,
+                border=self.border,
+                with_mirror_sigma=True,
+                deep3d=pose_network(self.pose, self.deep3d_weights),
+            )
             (name,) = result_names([photo])
             report = write_crop(output / name, crop, str(photo))
         camera = report["camera"]
@@ -66,6 +78,7 @@ class Prepare(Command):
 
     def _folder(self, photos: Path) -> int:
         from ..preprocessing.folder import prepare_folder
+        from ..weights.systems import pose_network
 
         report = prepare_folder(
             photos,
@@ -73,6 +86,7 @@ class Prepare(Command):
             face=face_choice(self.face),
             size=self.size,
             border=self.border,
+            deep3d=pose_network(self.pose, self.deep3d_weights),
             on_photo=self._on_photo,
         )
         if not report.photos:

@@ -40,8 +40,8 @@ METHODS: dict[str, Method] = {
         Method("3dpsp", "3D-pSp, the ReStyle loop", ("3dpsp",)),
         Method("psp", "pSp, one step", ("psp.safetensors", "psp.pt")),
         Method("e4e", "e4e, one step that stays near one w", ("e4e.safetensors", "e4e.pt")),
-        Method("triplanenet-v1", "TriPlaneNet v1", ("triplanenet-v1",)),
-        Method("triplanenet-v2", "TriPlaneNet v2", ("triplanenet-v2",)),
+        Method("triplanenet-v1", "TriPlaneNet v1", ("triplanenet-v1", "triplanenet-v1.pt")),
+        Method("triplanenet-v2", "TriPlaneNet v2", ("triplanenet-v2", "triplanenet-v2.pt")),
         Method("pti", "PTI, pivotal tuning without an encoder", ()),
     )
 }

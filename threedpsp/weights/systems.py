@@ -1,0 +1,153 @@
+"""From a system's name to the system: finds its file, loads it, and refuses a file of another system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from ..eg3d.generator import Generator
+from ..encoder.inversion import InversionNetwork
+from ..encoder.methods import METHODS, MethodName
+from ..encoder.pti import PivotalTuning
+from ..errors import InputError, WeightsError
+from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
+from ..preprocessing.deep3d import Deep3D
+from .load import load_inverter
+from .recognise import recognise
+from .search import find_encoder, find_weights
+
+PoseName = Literal["mediapipe", "deep3d"]
+
+
+def load_system(
+    generator: Generator,
+    name: str | Path,
+    *,
+    encoder: str | Path | None = None,
+    method: MethodName | None = None,
+    weights_dirs: Sequence[str | Path] = (),
+) -> InversionNetwork:
+    """What turns photos into heads with a generator.
+
+    Args:
+        generator: loaded, by `name`.
+        name: as in `find_weights`.
+        encoder: the system's file, as in `find_weights`; default: what goes with generator and method.
+        method: the system wanted; default: whatever the file holds.
+        weights_dirs: folders that are searched first.
+
+    Raises:
+        InputError: there is no system of that name.
+        WeightsError: its file is missing (the message says which), damaged, holds another system, or belongs to another
+            generator.
+    """
+    check_name(method)
+    if method == "pti":
+        return PivotalTuning(generator)
+    path = find_system(name, encoder, method, weights_dirs)
+    # pSp and e4e are the same tensors, read in two ways
+    network = load_inverter(path, generator, method=method if method in ("psp", "e4e") else None)
+    if method is not None and network.method != method:
+        raise WeightsError(
+            f"{path} holds {METHODS[network.method].title}, not {METHODS[method].title}. {_needs(method)} "
+            f"Or choose --method {network.method} (method=...)."
+        )
+    return network
+
+
+def find_system(
+    name: str | Path, encoder: str | Path | None, method: MethodName | None, weights_dirs: Sequence[str | Path] = ()
+) -> Path:
+    """The file of a system, or the folder that has it.
+
+    In order: what `encoder` means; `<method>.safetensors` in the generator's folder; for 3dpsp the encoder that goes
+    with the generator; the catalogue and the search path.
+
+    Raises:
+        WeightsError: nothing there; the message says which file is needed.
+    """
+    if encoder is not None or method is None:
+        return find_encoder(name, encoder, weights_dirs)
+    base = find_weights(name, weights_dirs)
+    beside = (base if base.is_dir() else base.parent) / f"{method}.safetensors"
+    if beside.is_file():
+        return beside
+    if method == "3dpsp":
+        return find_encoder(name, None, weights_dirs)
+    reason = ""
+    for wanted in METHODS[method].weights:
+        try:
+            return find_weights(wanted, weights_dirs)
+        except WeightsError as error:
+            reason = reason or str(error)
+    raise WeightsError(f"{_needs(method)} {reason}")
+
+
+def check_method(network: InversionNetwork, method: MethodName | None) -> None:
+    """Refuse to go on with another system than the one asked for.
+
+    Raises:
+        InputError: there is no system of that name.
+        WeightsError: another system is loaded; the message says which file is needed.
+    """
+    check_name(method)
+    if method is not None and network.method != method:
+        raise WeightsError(
+            f"This pipeline holds {METHODS[network.method].title}, not {METHODS[method].title}. {_needs(method)} "
+            f"Load it with load(..., method='{method}')."
+        )
+
+
+def check_name(method: str | None) -> None:
+    """Refuse a name that is no system's.
+
+    Raises:
+        InputError: it is not.
+    """
+    if method is not None and method not in METHODS:
+        raise InputError(f"There is no method {method!r}; there are: {', '.join(METHODS)}.")
+
+
+def pose_network(
+    pose: PoseName, deep3d_weights: str | Path | None = None, weights_dirs: Sequence[str | Path] = ()
+) -> Deep3D | None:
+    """Deep3D's network if the camera is to come from it, None if it is to come from MediaPipe's landmarks.
+
+    Args:
+        pose: "mediapipe" or "deep3d".
+        deep3d_weights: its file; default: `epoch_20.pth` in the search path.
+        weights_dirs: folders that are searched first.
+
+    Raises:
+        InputError: no such pose backend.
+        WeightsError: the file is missing (the message says which), damaged, or holds another network.
+    """
+    if pose not in ("mediapipe", "deep3d"):
+        raise InputError(f"The camera comes from 'mediapipe' or 'deep3d'; got {pose!r}.")
+    if pose == "mediapipe":
+        return None
+    try:
+        path = find_weights("deep3d" if deep3d_weights is None else deep3d_weights, weights_dirs)
+    except WeightsError as error:
+        raise WeightsError(
+            f"--pose deep3d needs Deep3DFaceRecon's network, {DEEP3D_FILE} (--deep3d-weights FILE). {error}"
+        ) from error
+    return _shared_deep3d(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _shared_deep3d(path: Path, _: int) -> Deep3D:
+    """Loaded once for many photos, again when the file changes."""
+    found = recognise(path)
+    if found.kind != "deep3d":
+        raise WeightsError(f"{path} holds {found.what}, not Deep3DFaceRecon's network.")
+    return Deep3D.from_state(found.tensors)
+
+
+def _needs(method: str) -> str:
+    names = " or ".join(METHODS[method].weights)
+    return (
+        f"The method {method} ({METHODS[method].title}) needs its weights: {names}; --encoder FILE names another file."
+    )
