@@ -24,6 +24,7 @@ from .errors import InputError, WeightsError
 from .export.images import enlarge, to_uint8
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
+from .preprocessing.prepared_folder import PreparedPhoto, load_prepared
 from .types import FaceCrop, Inversion, Render
 from .weights.load import load_generator
 from .weights.search import find_weights
@@ -50,7 +51,7 @@ class Pipeline:
 
     def prepare(
         self,
-        photo: PhotoSource,
+        photo: PhotoSource | PreparedPhoto,
         *,
         face: FaceChoice = "largest",
         pose: PoseName = "mediapipe",
@@ -201,7 +202,7 @@ def load(
 
 
 def prepare(
-    photo: PhotoSource,
+    photo: PhotoSource | PreparedPhoto,
     *,
     face: FaceChoice = "largest",
     size: int = 512,
@@ -212,7 +213,8 @@ def prepare(
     """A photo (path, Pillow image or array) as an aligned crop with camera, landmarks and uncertainty of the flip.
 
     Args:
-        photo: path, Pillow image or array [H,W,3].
+        photo: path, Pillow image or array [H,W,3]; or a crop of a folder that is prepared already, which is taken as it
+            is, with its own camera and size (see `read_prepared`).
         face: "largest", or a number counted from the largest (0).
         size: side of the crop in pixels.
         pose: where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network.
@@ -224,6 +226,8 @@ def prepare(
         InputError: not a readable photo.
         WeightsError: Deep3D's file is missing or damaged.
     """
+    if isinstance(photo, PreparedPhoto):
+        return load_prepared(photo)
     deep3d = pose_network(pose, deep3d_weights, weights_dirs)
     return prepare_photo(photo, face=face, size=size, border="mirror", with_mirror_sigma=True, deep3d=deep3d)
 

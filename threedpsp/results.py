@@ -24,6 +24,7 @@ from .paths import PathName, camera_path, views
 from .pipeline import Pipeline, Progress
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice
+from .preprocessing.prepared_folder import PreparedPhoto
 from .types import FaceCrop, Inversion, Render
 from .version import version
 from .weights.systems import PoseName
@@ -55,7 +56,7 @@ class VideoOptions:
 
 def photo_to_results(
     pipeline: Pipeline,
-    photo: PhotoSource,
+    photo: PhotoSource | PreparedPhoto,
     folder: Path,
     *,
     name: str,

@@ -11,7 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.core.small_model import save_small_model
 from threedpsp.camera import Camera
+from threedpsp.cli import main
 from threedpsp.errors import InputError
 from threedpsp.preprocessing import prepare_folder, prepared_folder
 from threedpsp.preprocessing.folder import PHOTO_SUFFIXES
@@ -184,3 +186,23 @@ def test_what_we_prepared_is_read_back(tmp_path: Path):
     assert crop.camera.label[0].tolist() == pytest.approx(first.photos[0].label)
     eyes = crop.landmarks[0, [33, 133, 263, 362]].mean(0)
     torch.testing.assert_close(eyes, torch.tensor([128.0, 96.0]), atol=25, rtol=0)
+
+
+def test_invert_takes_a_prepared_folder_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = published(tmp_path / "in", [["anna.png", LABEL], ["bert.png", LABEL], ["carl.png", LABEL]])
+    (tmp_path / "model").mkdir()
+    model = save_small_model(tmp_path / "model")
+    fast = ["--no-refine", "--frames", "2", "--size", "64", "--steps", "1", "--device", "cpu", "--json"]
+    assert main(["invert", str(source), "-o", str(tmp_path / "out"), "--generator", str(model), *fast]) == 2
+    printed = capsys.readouterr()
+    assert "is prepared already" in printed.err and "1 mirrored copies are left out" in printed.err
+    told = json.loads(printed.out)
+    assert [Path(result["folder"]).name for result in told["results"]] == ["anna", "bert"]
+    assert [failure["photo"] for failure in told["failures"]] == [str(source / "carl.png")]
+    report = told["results"][0]
+    assert report["photo_camera"] == {
+        "yaw_degrees": pytest.approx(12, abs=0.1),
+        "pitch_degrees": pytest.approx(-3, abs=0.1),
+    }
+    before, after = (np.array(Image.open(path)) for path in (source / "anna.png", tmp_path / "out/anna/crop.png"))
+    assert (before == after).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,6 +12,9 @@ from ..errors import OutputError, ThreeDPSPError
 from ..output import output_dir
 from .photo_options import PhotoCommand
 from .photos import face_choice, find_photos, result_names
+
+if TYPE_CHECKING:
+    from ..preprocessing.prepared_folder import PreparedPhoto
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,21 @@ class Invert(PhotoCommand):
     """
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Photos, or folders of photos."""
+    """Photos, or folders of photos. A folder with dataset.json (crops and their cameras, as EG3D, 3DpSp and 'prepare'
+    make them) is taken as it is."""
     face: str = "largest"
     """Which face where there are several: largest, or its number counted from the largest (0)."""
 
     def run(self) -> int:
         """Works through the photos; returns 0 only if all could be used."""
-        photos = find_photos(self.photos)
+        photos = find_photos(self.photos, self.say)
         face = face_choice(self.face)
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
             pipeline = self.load(self.method)
             reports: list[dict[str, Any]] = []
-            failures: list[tuple[Path, ThreeDPSPError]] = []
+            failures: list[tuple[Path | PreparedPhoto, ThreeDPSPError]] = []
             for number, (photo, name) in enumerate(zip(photos, result_names(photos), strict=True), 1):
                 if len(photos) > 1:
                     self.say(f"[{number}/{len(photos)}] {photo}")
@@ -68,7 +72,9 @@ class Invert(PhotoCommand):
                     self.result(self.summary(output / name, report), report)
         return self._finish(reports, failures)
 
-    def _finish(self, reports: list[dict[str, Any]], failures: list[tuple[Path, ThreeDPSPError]]) -> int:
+    def _finish(
+        self, reports: list[dict[str, Any]], failures: list[tuple[Path | PreparedPhoto, ThreeDPSPError]]
+    ) -> int:
         """Prints the closing words; the exit code tells what kind of failure there was."""
         if self.json:
             failed = [

@@ -30,7 +30,8 @@ class Prepare(Command):
     """
 
     photo: Annotated[Path | None, tyro.conf.Positional] = None
-    """A photo, or a folder of photos."""
+    """A photo, or a folder of photos. A folder with dataset.json is prepared already: its crops and cameras are kept,
+    and what is missing of conf_map/ is added."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
     """Folder for the results."""
     face: str = "largest"
