@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
+
+from tests.parity.case import drawn_weights, read_case
+from tests.parity.measure import relative_error
+
+__all__ = ["golden_case_names", "golden_dir", "golden_path", "load_golden", "relative_error", "seeded_weights"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
@@ -29,28 +30,18 @@ def golden_path(name: str) -> Path:
     pytest.skip(f"golden {name} is not in tests/data and {golden_dir()} does not have it (set THREEDPSP_GOLDEN)")
 
 
+def golden_case_names() -> list[str]:
+    """Every case that is there to be run whole, by name: the folder's, and the copies in tests/data."""
+    whole = {"camera_math", "eg3d_cars128_small", "ranger", "renderer_small"}
+    return sorted(whole | {path.stem for path in golden_dir().glob("*.safetensors")})
+
+
 def load_golden(case: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of one case."""
-    with safe_open(golden_path(f"{case}.safetensors"), "pt") as f:
-        return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})
+    found = read_case(golden_path(f"{case}.safetensors"))
+    return found.tensors, found.metadata
 
 
 def seeded_weights(manifest: str) -> dict[str, torch.Tensor]:
     """The weights that a golden case was recorded with, drawn again from its manifest."""
-    path = golden_path("seeded_weights.py")
-    spec = importlib.util.spec_from_file_location("seeded_weights", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    drawn: dict[str, Any] = module.seeded_state_dict(golden_path(manifest))
-    return {name: torch.from_numpy(value) for name, value in drawn.items()}
-
-
-def metadata_json(metadata: dict[str, str], key: str) -> Any:
-    """A JSON value of the metadata."""
-    return json.loads(metadata[key])
-
-
-def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """max|a - b| / max|b|."""
-    return ((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
+    return drawn_weights(golden_path(manifest))
