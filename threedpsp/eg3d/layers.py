@@ -23,7 +23,8 @@ class FullyConnected(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, *, lr_multiplier: float = 1.0, bias: float = 0.0, lrelu: bool = False):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_out, n_in) / lr_multiplier)
+        # In place: on the meta device, where files are checked, `/` imports torch's compiler, which takes seconds.
+        self.weight = nn.Parameter(torch.randn(n_out, n_in).div_(lr_multiplier))
         self.bias = nn.Parameter(torch.full([n_out], bias / lr_multiplier))
         self.weight_gain = lr_multiplier / math.sqrt(n_in)
         self.bias_gain = lr_multiplier

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..eg3d.generator import Generator
+from ..encoder.inversion import compute_latent_avg
 from ..errors import InputError, WeightsError
-from .load import check_starts_from, generator_from, load_generator, named, with_latent_avg, with_method
+from .load import check_fits, generator_from, load_generator, named, with_method
 from .recognise import OUR_KINDS, Recognised, recognise
 from .write import write_safetensors
 
@@ -73,5 +74,8 @@ def _bound(found: Recognised, own: str, generator: Generator | str | Path | None
             raise WeightsError("it has no latent_avg. Name its generator (generator=...), which can make it.")
         return found, own
     network = generator if isinstance(generator, Generator) else load_generator(generator, "cpu")
-    check_starts_from(found, network)
-    return dataclasses.replace(found, tensors=with_latent_avg(found, network)), network.fingerprint
+    check_fits(found, network)
+    tensors = found.tensors
+    if "latent_avg" not in tensors:
+        tensors = {**tensors, "latent_avg": compute_latent_avg(network).cpu()}
+    return dataclasses.replace(found, tensors=tensors), network.fingerprint

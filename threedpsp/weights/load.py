@@ -7,26 +7,28 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..device import resolve_device
 from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..encoder.config import EncoderConfig
-from ..encoder.encoder import Encoder, encoder_from_checkpoint
-from ..encoder.inversion import check_belongs, compute_latent_avg
-from ..encoder.triplanenet import TriPlaneNet, TriPlaneNetConfig, check_planes
+from ..encoder.encoder import Encoder
+from ..encoder.methods import BuiltNetwork, build_method
+from ..encoder.triplanenet import TriPlaneNet
 from ..errors import InputError, WeightsError
 from ..metrics.arcface import ArcFaceIdentity
 from ..output import atomic_write
 from ..preprocessing.confnet import ConfNet
+from ..preprocessing.deep3d import Deep3D
 from .catalogue import EMBEDDED
 from .recognise import Recognised, recognise
 
+_Network = TypeVar("_Network", ArcFaceIdentity, ConfNet, Deep3D)
 _SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors")
 
 
@@ -74,52 +76,42 @@ def generator_from(found: Recognised) -> Generator:
     return generator.eval().requires_grad_(False)
 
 
-def load_encoder(name: str | Path, generator: Generator, *, method: Literal["psp", "e4e"] | None = None) -> Encoder:
-    """An encoder in eval mode, frozen, on the generator's device, bound to the generator.
-
-    Args:
-        name: "tiny", a file (3DpSp's, pSp's or e4e's .pt, or ours), or a folder with encoder.safetensors.
-        generator: the one it must belong to. A file of ours knows its generator; official files do not, so that only
-            the sizes can be checked: give the generator that the encoder was trained with.
-        method: "e4e" or "psp", where the file does not say which.
-
-    Raises:
-        WeightsError: the file is missing or damaged, or the encoder belongs to another generator.
-    """
-    path = weights_path(name, "encoder")
-    with named(path):
-        return _encoder(_of_kind(path, "encoder"), generator, method)
-
-
-def load_triplanenet(name: str | Path, generator: Generator) -> TriPlaneNet:
-    """TriPlaneNet in eval mode, frozen, on the generator's device, bound to the generator.
-
-    Args:
-        name: its official file, or ours.
-        generator: see `load_encoder`.
-
-    Raises:
-        WeightsError: the file is missing or damaged, or it belongs to another generator.
-    """
-    path = weights_path(name, "encoder")
-    with named(path):
-        return _triplanenet(_of_kind(path, "triplanenet"), generator)
-
-
 def load_inverter(
     name: str | Path, generator: Generator, *, method: Literal["psp", "e4e"] | None = None
 ) -> Encoder | TriPlaneNet:
-    """Whatever the file holds that turns photos into heads: `load_encoder` or `load_triplanenet`.
+    """What turns photos into heads, in eval mode, frozen, on the generator's device, bound to the generator.
+
+    Args:
+        name: "tiny", a file (3DpSp's, pSp's, e4e's or TriPlaneNet's, official or ours), or a folder with
+            encoder.safetensors.
+        generator: the one it must belong to. A file of ours knows its generator; official files do not, so that only
+            the sizes can be checked: give the generator that the network was trained with.
+        method: for encoders: "e4e" or "psp", where the file does not say which.
 
     Raises:
-        WeightsError: the file holds neither, or cannot be used.
+        WeightsError: the file is missing or damaged, or belongs to another generator.
     """
     path = weights_path(name, "encoder")
     with named(path):
-        found = _of_kind(path, "encoder", "triplanenet")
-        if found.kind == "triplanenet":
-            return _triplanenet(found, generator)
-        return _encoder(found, generator, method)
+        found = with_method(_of_kind(path, "encoder", "triplanenet"), method)
+        check_fits(found, generator)
+        network = _built(found, generator)
+    if not isinstance(network, Encoder | TriPlaneNet):
+        raise WeightsError(f"{path} holds {found.what}; an encoder is needed here.")
+    network.generator_fingerprint = generator.fingerprint
+    return network.requires_grad_(False).to(generator.device)
+
+
+def load_encoder(name: str | Path, generator: Generator, *, method: Literal["psp", "e4e"] | None = None) -> Encoder:
+    """`load_inverter` for encoders alone: 3DpSp, pSp, e4e and the embedded one.
+
+    Raises:
+        WeightsError: as `load_inverter`; also for a TriPlaneNet.
+    """
+    network = load_inverter(name, generator, method=method)
+    if not isinstance(network, Encoder):
+        raise WeightsError(f"{weights_path(name, 'encoder')} holds {network.method}; an encoder is needed here.")
+    return network
 
 
 def load_arcface(path: str | Path) -> ArcFaceIdentity:
@@ -128,11 +120,7 @@ def load_arcface(path: str | Path) -> ArcFaceIdentity:
     Raises:
         WeightsError: the file is missing, damaged, or holds another network.
     """
-    with named(path):
-        found = _of_kind(Path(path), "arcface")
-        network = ArcFaceIdentity()
-        network.load_state_dict(_with_counters(network, found.tensors))
-    return network
+    return _load(path, "arcface", ArcFaceIdentity)
 
 
 def load_confnet(path: str | Path) -> ConfNet:
@@ -141,8 +129,16 @@ def load_confnet(path: str | Path) -> ConfNet:
     Raises:
         WeightsError: the file is missing, damaged, or holds another network.
     """
-    with named(path):
-        return ConfNet.from_state(_of_kind(Path(path), "confnet").tensors)
+    return _load(path, "confnet", ConfNet)
+
+
+def load_deep3d(path: str | Path) -> Deep3D:
+    """Deep3DFaceRecon's network from `epoch_20.pth`, or from our copy of it.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds another network.
+    """
+    return _load(path, "deep3d", Deep3D)
 
 
 def with_method(found: Recognised, method: Literal["psp", "e4e"] | None) -> Recognised:
@@ -158,7 +154,7 @@ def with_method(found: Recognised, method: Literal["psp", "e4e"] | None) -> Reco
     return dataclasses.replace(found, config={**found.config, "row_deltas": method == "e4e"})
 
 
-def check_starts_from(found: Recognised, generator: Generator) -> None:
+def check_fits(found: Recognised, generator: Generator) -> None:
     """Refuse a recognised encoder or TriPlaneNet whose latents are not the generator's, before building it.
 
     Raises:
@@ -177,13 +173,6 @@ def check_starts_from(found: Recognised, generator: Generator) -> None:
             f"it was trained for generator {fingerprint}, not for {generator.fingerprint}. "
             "Load the generator that it belongs to."
         )
-
-
-def with_latent_avg(found: Recognised, generator: Generator) -> dict[str, Tensor]:
-    """The tensors of an encoder; where the loop starts is made from the generator if the file lacks it."""
-    if "latent_avg" in found.tensors:
-        return dict(found.tensors)
-    return {**found.tensors, "latent_avg": compute_latent_avg(generator).cpu()}
 
 
 @contextmanager
@@ -219,40 +208,19 @@ def _of_kind(path: Path, *kinds: str) -> Recognised:
     return found.check()
 
 
-def _encoder(found: Recognised, generator: Generator, method: Literal["psp", "e4e"] | None) -> Encoder:
-    """See `load_encoder`."""
-    found = with_method(found, method)
-    check_starts_from(found, generator)
-    encoder = encoder_from_checkpoint(with_latent_avg(found, generator), _metadata(found))
-    check_belongs(encoder, generator)
-    encoder.generator_fingerprint = generator.fingerprint
-    return encoder.requires_grad_(False).to(generator.device)
+def _built(found: Recognised, generator: Generator | None = None) -> BuiltNetwork:
+    """The network of a recognised file."""
+    fingerprint = found.facts.get("generator", "")
+    return build_method(found.kind, found.config, found.tensors, generator=generator, generator_fingerprint=fingerprint)
 
 
-def _triplanenet(found: Recognised, generator: Generator) -> TriPlaneNet:
-    """See `load_triplanenet`."""
-    check_starts_from(found, generator)
-    tensors = with_latent_avg(found, generator)
-    with torch.device("meta"):
-        network = TriPlaneNet(TriPlaneNetConfig.from_dict(found.config))
-    network.to_empty(device="cpu")
-    network.psp_encoder.latent_avg.copy_(tensors.pop("latent_avg"))
-    network.load_state_dict(_with_counters(network, tensors))
-    check_planes(network.config.branch, generator)
-    network.generator_fingerprint = generator.fingerprint
-    return network.eval().requires_grad_(False).to(generator.device)
-
-
-def _metadata(found: Recognised) -> dict[str, str]:
-    """As `encoder_from_checkpoint` takes it."""
-    generator = found.facts.get("generator", "")
-    return {"kind": found.kind, "config": json.dumps(found.config), "generator": generator}
-
-
-def _with_counters(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, and zero for the counters of batch normalisation that some files leave out."""
-    counters = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
-    return {name: torch.zeros((), dtype=torch.int64) for name in counters} | tensors
+def _load(path: str | Path, kind: str, network_class: type[_Network]) -> _Network:
+    """A network that needs no generator."""
+    with named(path):
+        network = _built(_of_kind(Path(path), kind))
+    if not isinstance(network, network_class):
+        raise WeightsError(f"{path} holds a {type(network).__name__}, not a {network_class.__name__}.")
+    return network
 
 
 def _save(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path, facts: dict[str, Any]) -> None:

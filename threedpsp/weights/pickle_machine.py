@@ -11,11 +11,14 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from io import BufferedReader, BytesIO
+from typing import Any
 
 from ..errors import WeightsError
 
-MAX_OPERATIONS = 1_000_000
+BinaryFile = BufferedReader | BytesIO
+"""An open file, or bytes of one."""
+MAX_OPERATIONS = 250_000  # EG3D's largest file has 50,000, a torch file with two optimizers about 150,000
 MAX_TEXT = 4 << 20  # characters' bytes in one string: EG3D embeds whole source files
 MAX_TEXT_IN_ALL = 32 << 20
 SHORT_BYTES = 16  # byte strings up to this length (numbers) are read, longer ones become spans
@@ -83,7 +86,7 @@ class Names:
 class PickleMachine:
     """Runs one pickle from `file` (from its present position, never past `end`) over a table of names."""
 
-    def __init__(self, file: BinaryIO, end: int, names: Names) -> None:
+    def __init__(self, file: BinaryFile, end: int, names: Names) -> None:
         self.file = file
         self.end = end
         self.names = names
@@ -100,9 +103,12 @@ class PickleMachine:
             WeightsError: damaged, or something that no weights file does. The file's position is then undefined.
         """
         for _ in range(MAX_OPERATIONS):
-            code = self.read(1)
+            code = self.file.read(1) if self.position < self.end else b""
+            self.position += 1
             if code == b".":
                 return self.pop()
+            if not code:
+                raise WeightsError(f"it ends too early, at byte {self.position - 1:,}. Copy or download it again.")
             operation = _OPERATIONS.get(code)
             if operation is None:
                 where = f"opcode {code!r} at byte {self.position - 1}"

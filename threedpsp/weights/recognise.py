@@ -17,6 +17,7 @@ from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import Encoder
+from ..encoder.triplanenet import TriPlaneNet, TriPlaneNetConfig
 from ..errors import ThreeDPSPError, WeightsError
 from .eg3d_file import recognise_eg3d
 from .limits import config_from_file
@@ -57,7 +58,7 @@ def recognise(path: str | Path, *, digest: bool = True) -> Recognised:
         raise WeightsError(f"{path}: there is not enough memory to read it. Close other programs.") from error
     except (ThreeDPSPError, RecursionError) as error:
         raise WeightsError(f"{path}: {error}") from error
-    return dataclasses.replace(found, facts=facts)
+    return dataclasses.replace(found, facts=facts, path=str(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -132,6 +133,11 @@ def _ours(kind: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Re
         encoder = config_from_file(lambda: EncoderConfig.from_dict(config), EncoderConfig())
         what = "an encoder of ours"
         expected = shapes_of(lambda: Encoder(encoder)) | {"latent_avg": (1, encoder.num_ws, encoder.w_dim)}
+    elif kind == "triplanenet":
+        network = config_from_file(lambda: TriPlaneNetConfig.from_dict(config), TriPlaneNetConfig())
+        what = "a TriPlaneNet of ours"
+        start = (1, network.encoder.num_ws, network.encoder.w_dim)
+        expected = shapes_of(lambda: TriPlaneNet(network)) | {"latent_avg": start}
     else:
         found = recognise_state(tensors)
         if found.kind != kind:

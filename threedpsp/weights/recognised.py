@@ -31,16 +31,19 @@ class Recognised:
     """Where it comes from: file, format, sha256, settings it was trained with."""
     problems: list[str] = field(default_factory=list)
     """Why it cannot be used as it is, a line each; empty for a good file."""
+    path: str = ""
+    """The file, as it was given."""
 
     def check(self) -> Recognised:
         """Itself, if there are no problems.
 
         Raises:
-            WeightsError: there are; the message does not name the file.
+            WeightsError: there are; names the file and all of them.
         """
         if self.problems:
             fault = "does not fit its own config" if self.facts.get("format") == "safetensors" else "cannot be used"
-            raise WeightsError(f"it looks like {self.what}, but it {fault}: {'; '.join(self.problems)}.")
+            where = f"{self.path}: it" if self.path else "it"
+            raise WeightsError(f"{where} looks like {self.what}, but it {fault}: {'; '.join(self.problems)}.")
         return self
 
 
@@ -55,12 +58,12 @@ def compare_shapes(expected: Mapping[str, Shape], found: Mapping[str, Shape]) ->
     needed = {name for name in expected if not name.endswith("num_batches_tracked")}
     problems = []
     if missing := sorted(needed - set(found)):
-        problems.append(f"{_counted(missing)} missing: {_some(missing)}")
+        problems.append(f"{_tensors(missing)} missing: {_some(missing)}")
     if unknown := sorted(set(found) - set(expected)):
-        problems.append(f"{_counted(unknown)} unknown: {_some(unknown)}")
+        problems.append(f"{_tensors(unknown)} unknown: {_some(unknown)}")
     if wrong := sorted(name for name in needed & set(found) if found[name] != expected[name]):
         details = [f"{n} is {list(found[n])}, expected {list(expected[n])}" for n in wrong[:_SHOWN]]
-        problems.append(f"{_counted(wrong)} of another shape: {', '.join(details)}{_more(wrong)}")
+        problems.append(f"{_tensors(wrong)} of another shape: {', '.join(details)}{_more(wrong)}")
     return problems
 
 
@@ -80,7 +83,7 @@ def usable(
         else:
             tensors[name] = tensor
     if broken:
-        problems.append(f"{_counted(broken)} with values that are not finite (NaN or infinite): {_some(broken)}")
+        problems.append(f"{_tensors(broken)} with values that are not finite (NaN or infinite): {_some(broken)}")
     return tensors, problems
 
 
@@ -90,8 +93,8 @@ def as_float32(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
 
 
-def _counted(names: list[str]) -> str:
-    return f"{len(names)} tensor{'s are' if len(names) > 1 else ' is'}"
+def _tensors(names: list[str]) -> str:
+    return f"{len(names)} tensor{'s' if len(names) > 1 else ''}"
 
 
 def _some(names: list[str]) -> str:

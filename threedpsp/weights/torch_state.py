@@ -14,6 +14,7 @@ from ..encoder.triplanenet import TriPlaneNetConfig
 from ..errors import WeightsError
 from ..metrics.arcface import ArcFaceIdentity
 from ..preprocessing.confnet import ConfNet
+from ..preprocessing.deep3d import Deep3D
 from . import encoder_state
 from .limits import config_from_file
 from .recognised import Recognised, Shape, shapes_of, usable
@@ -89,8 +90,7 @@ def _recognised(kind: str, state: State, prefix: str, content: dict[Any, Any]) -
     elif kind == "confnet":
         found = _fixed(kind, "unsup3d's ConfNet (uncertainty of the flip)", part, shapes_of(ConfNet))
     else:
-        tensors, problems = usable(_shapes(part), _shapes(part), lambda name: part[name])
-        found = Recognised(kind, "Deep3DFaceRecon's ResNet50 (pose)", tensors, {}, {}, problems)
+        found = _fixed(kind, "Deep3DFaceRecon's ResNet50 (pose)", part, shapes_of(Deep3D))
     found.facts.update({f"opts.{name}": str(value) for name, value in options.items()})
     return found
 
