@@ -7,13 +7,11 @@ import dataclasses
 import pytest
 import torch
 
-from tests.golden import load_golden, relative_error, seeded_weights
 from threedpsp.encoder.config import EncoderConfig
 from threedpsp.encoder.e4e import StageSchedule, delta_norm, rows_from_deltas
-from threedpsp.encoder.encoder import build_encoder, encoder_from_checkpoint, encoder_from_state
+from threedpsp.encoder.encoder import build_encoder, encoder_from_checkpoint
 from threedpsp.errors import InputError
 
-TOLERANCE = 1e-5  # float32 sums in another order; the worst seen is 4e-6
 SMALL = EncoderConfig(
     input_channels=3,
     input_resolution=32,
@@ -30,15 +28,6 @@ SMALL = EncoderConfig(
     camera_features=0,
 )
 E4E = dataclasses.replace(SMALL, row_deltas=True)
-
-
-def test_published_encoder_gives_the_recorded_residuals_at_every_stage() -> None:
-    tensors, metadata = load_golden("encoder_e4e")
-    encoder = encoder_from_state(EncoderConfig.e4e(), seeded_weights(metadata["weights"]))
-    with torch.no_grad():
-        for name, stage in (("WTraining", 0), ("Delta4Training", 4), ("Inference", None)):
-            residual = encoder(tensors["x"][:1], stage=stage)
-            assert relative_error(residual, tensors[f"residual_{name}"][:1]) < TOLERANCE, name
 
 
 def test_rows_are_the_first_heads_plus_the_others() -> None:
