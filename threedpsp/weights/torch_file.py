@@ -12,13 +12,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import WeightsError
-from .pickle_machine import Global, PickleMachine, Stub
+from .pickle_machine import BinaryFile, Global, PickleMachine, Stub
 from .tensor_refs import ITEM_SIZES, SCALAR_NAMES, StorageRef, TensorNames
 from .torch_zip import ZipEntry, read_directory
 
@@ -92,7 +92,7 @@ def read_torch(path: Path) -> Any:
     return load_checked(path, mmap=True)
 
 
-def load_checked(file: BinaryIO | Path, *, mmap: bool = False) -> Any:
+def load_checked(file: BinaryFile | Path, *, mmap: bool = False) -> Any:
     """`torch.load(weights_only=True)` of something that the checks here have passed already.
 
     Raises:
@@ -107,7 +107,7 @@ def load_checked(file: BinaryIO | Path, *, mmap: bool = False) -> Any:
         raise WeightsError(f"torch cannot read it ({_short(error)}). Copy or download it again.") from error
 
 
-def check_legacy(file: BinaryIO, end: int) -> TorchNames:
+def check_legacy(file: BinaryFile, end: int) -> TorchNames:
     """Checks a file of torch's older format, from the present position to `end`.
 
     Raises:
@@ -140,7 +140,7 @@ def check_legacy(file: BinaryIO, end: int) -> TorchNames:
     return names
 
 
-def _check_zip(file: BinaryIO, size: int) -> None:
+def _check_zip(file: BinaryFile, size: int) -> None:
     """Checks a file of torch's zip format."""
     entries = read_directory(file, size)
     roots = {name.split("/", 1)[0] for name in entries}
@@ -167,7 +167,7 @@ def _check_zip(file: BinaryIO, size: int) -> None:
             raise WeightsError(f"it claims {length:,} bytes for storage {key[:40]} and has {found}; it is damaged.")
 
 
-def _content(file: BinaryIO, entry: ZipEntry) -> bytes:
+def _content(file: BinaryFile, entry: ZipEntry) -> bytes:
     """The bytes of a stored entry."""
     file.seek(entry.start)
     return file.read(min(entry.length, MAX_PICKLE))

@@ -6,9 +6,9 @@ import io
 import struct
 import zipfile
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from ..errors import WeightsError
+from .pickle_machine import BinaryFile
 
 MAX_DIRECTORY = 16 << 20  # bytes; 100,000 tensors take about 10 MB
 _END = struct.Struct("<4s4H2LH")
@@ -25,7 +25,7 @@ class ZipEntry:
     length: int
 
 
-def read_directory(file: BinaryIO, size: int) -> dict[str, ZipEntry]:
+def read_directory(file: BinaryFile, size: int) -> dict[str, ZipEntry]:
     """All entries by name.
 
     Raises:
@@ -59,7 +59,7 @@ def read_directory(file: BinaryIO, size: int) -> dict[str, ZipEntry]:
     return entries
 
 
-def _place(file: BinaryIO, size: int, info: zipfile.ZipInfo) -> ZipEntry:
+def _place(file: BinaryFile, size: int, info: zipfile.ZipInfo) -> ZipEntry:
     """Where an entry's bytes are, from its local header."""
     file.seek(info.header_offset)
     head = file.read(_LOCAL.size)
@@ -75,7 +75,7 @@ def _place(file: BinaryIO, size: int, info: zipfile.ZipInfo) -> ZipEntry:
     return ZipEntry(start, info.file_size)
 
 
-def _directory_size(file: BinaryIO, size: int) -> int:
+def _directory_size(file: BinaryFile, size: int) -> int:
     """Bytes that the zip directory claims, before anything reads it."""
     start = max(0, size - _END.size - 0xFFFF)
     file.seek(start)
