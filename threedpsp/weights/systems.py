@@ -14,8 +14,7 @@ from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
 from ..preprocessing.deep3d import Deep3D
-from .load import load_inverter
-from .recognise import recognise
+from .load import load_deep3d, load_inverter
 from .search import find_encoder, find_weights
 
 PoseName = Literal["mediapipe", "deep3d"]
@@ -140,10 +139,7 @@ def pose_network(
 @lru_cache(maxsize=1)
 def _shared_deep3d(path: Path, _: int) -> Deep3D:
     """Loaded once for many photos, again when the file changes."""
-    found = recognise(path)
-    if found.kind != "deep3d":
-        raise WeightsError(f"{path} holds {found.what}, not Deep3DFaceRecon's network.")
-    return Deep3D.from_state(found.tensors)
+    return load_deep3d(path)
 
 
 def _needs(method: str) -> str:
