@@ -1,0 +1,82 @@
+"""Mutates weights files and reads them; prints how many were refused and read. Anything else ends the process.
+
+`python -m tests.fuzz_worker SEED COUNT FOLDER FILE...`: COUNT mutations, written one at a time into FOLDER.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+SECONDS = 5
+OPCODES = b"(.01qrhjNJKMGXCB]ael)t}sucRbQiox" + bytes([0x80, 0x81, 0x82, *range(0x85, 0x97)])
+
+
+def mutated(data: bytes, random_source: random.Random) -> bytes:
+    """A few changes of one kind: bits, bytes, opcodes, a cut, a part doubled, dropped or moved, or all bytes random."""
+    choose = random_source.randrange
+    kind = choose(9)
+    if kind == 0:
+        return random_source.randbytes(choose(4096))
+    if kind == 1:
+        return data[: choose(len(data))]
+    changed = bytearray(data)
+    for _ in range(1 + choose(4)):
+        # the structure is denser at both ends of a file than in the middle
+        at = min(int(len(changed) * random_source.betavariate(0.5, 0.5)), len(changed) - 1)
+        length = choose(1, 64)
+        if kind == 2:
+            changed[at] ^= 1 << choose(8)
+        elif kind == 3:
+            changed[at] = choose(256)
+        elif kind == 4:
+            changed[at] = random_source.choice(OPCODES)
+        elif kind == 5:
+            changed[at : at + 8] = random_source.choice((b"\xff" * 8, b"\0" * 8, b"\x7f" * 8))
+        elif kind == 6:
+            del changed[at : at + length]
+        elif kind == 7:
+            changed[at:at] = changed[at : at + length]
+        else:
+            other = choose(len(changed))
+            changed[at : at + length] = changed[other : other + length]
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def main() -> None:
+    import torch
+
+    from threedpsp.errors import ThreeDPSPError
+    from threedpsp.weights.recognise import recognise
+
+    torch.set_num_threads(1)
+    seed, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    originals = [(Path(name).suffix, Path(name).read_bytes()) for name in sys.argv[4:]]
+    random_source = random.Random(seed)
+    counts = {"tried": 0, "refused": 0, "read": 0}
+    for index in range(count):
+        suffix, data = originals[index % len(originals)]
+        path = folder / f"case{index}{suffix}"
+        path.write_bytes(mutated(data, random_source))
+        signal.alarm(4 * SECONDS)
+        started = time.perf_counter()
+        try:
+            recognise(path, digest=False)
+            counts["read"] += 1
+        except ThreeDPSPError as error:
+            assert str(path) in str(error), error
+            counts["refused"] += 1
+        assert time.perf_counter() - started < SECONDS, path
+        counts["tried"] += 1
+        path.unlink()  # what is left at the end was left by a failure, or written by a file
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,559 @@
+"""Weights files that are hostile, broken or of something else; each has a name and words that its refusal contains."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import functools
+import io
+import json
+import operator
+import os
+import pickle
+import re
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from tests.official_files import write_eg3d_pickle, write_encoder
+from threedpsp.eg3d.config import GeneratorConfig
+from threedpsp.eg3d.generator import Generator
+from threedpsp.encoder.config import EncoderConfig
+from threedpsp.encoder.encoder import build_encoder
+
+HUNDRED_GB = 100_000_000_000
+CONFIG = dataclasses.replace(
+    GeneratorConfig(z_dim=8, w_dim=8, channel_max=2, neural_rendering_resolution=16)
+).with_superresolution("2X")
+ENCODER = EncoderConfig(
+    depths=(1, 1, 1, 1), widths=(4, 4, 4, 4), fpn_width=4, w_dim=4, head_width=4, input_resolution=32, camera_features=2
+)
+
+
+class Call:
+    """Pickled as a call: what a hostile file is made of."""
+
+    def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
+        self.parts = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self) -> Any:
+        return self.parts
+
+
+@functools.cache
+def generator_state() -> dict[str, torch.Tensor]:
+    """Weights of a small generator of EG3D's kind."""
+    torch.manual_seed(0)
+    return dict(Generator(CONFIG).state_dict())
+
+
+@functools.cache
+def encoder_state() -> dict[str, torch.Tensor]:
+    """Weights of a small encoder, without the counters of its normalisation."""
+    return {n: t for n, t in build_encoder(ENCODER).state_dict().items() if not n.endswith("num_batches_tracked")}
+
+
+def good_pickle(path: Path) -> Path:
+    """A small .pkl that is as it should be."""
+    return write_eg3d_pickle(path, CONFIG, generator_state())
+
+
+def good_encoder(path: Path, *, legacy: bool = False) -> Path:
+    """A small .pt of pSp's structure. Its trunk is not IR-SE50, so that it is recognised, with problems."""
+    return write_encoder(path, encoder_state(), torch.zeros(1, 14, 4), legacy=legacy)
+
+
+def run(command: str) -> Call:
+    """os.system(command)."""
+    return Call(os.system, command)
+
+
+def pickled(path: Path, content: Any, protocol: int = 4) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+def getattr_chain(command: str) -> bytes:
+    """getattr(__import__("os"), "system")(command)."""
+    function = pickle.dumps(Call(getattr, Call(__import__, "os"), "system"), 2)[:-1]
+    return function + b"X" + struct.pack("<I", len(command)) + command.encode() + b"\x85R."
+
+
+def with_weights(path: Path, **changed: Any) -> Path:
+    """A .pkl in which some weights are something else (None: absent)."""
+    state: dict[str, Any] = dict(generator_state())
+    for name, value in changed.items():
+        state[name.replace("__", ".")] = value
+    return write_eg3d_pickle(path, CONFIG, {n: v for n, v in state.items() if v is not None})
+
+
+def with_settings(path: Path, old: bytes, new: bytes) -> Path:
+    """A .pkl with some bytes replaced by as many others."""
+    good_pickle(path)
+    data = path.read_bytes()
+    assert old in data and len(old) == len(new), "the file's structure has changed"
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+def tensor_call(shape: tuple[int, ...], stride: tuple[int, ...], stored: int = 4) -> Call:
+    """A tensor with a claimed shape over a few stored numbers."""
+    storage = torch.zeros(stored)._typed_storage()
+    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, OrderedDict())
+
+
+def nested_bytes(content: bytes, shape: tuple[int, ...] = (8,)) -> Call:
+    """A tensor of one dimension whose storage has these bytes."""
+    storage = Call(torch.storage._load_from_bytes, content)
+    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, (1,), False, OrderedDict())
+
+
+def legacy_bytes(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def huge_storage() -> bytes:
+    """A torch file that claims a storage of 100 GB."""
+    data = legacy_bytes(torch.zeros(27)._typed_storage())
+    huge = (HUNDRED_GB // 4).to_bytes(6, "little")
+    return data.replace(b"K\x1bN", b"\x8a\x06" + huge + b"N").replace(struct.pack("<q", 27), huge + b"\0\0")
+
+
+def with_huge_storage(data: bytes) -> bytes:
+    """The pickle of a torch file, its first storage now 100 GB."""
+    huge = b"\x8a\x06" + (HUNDRED_GB // 4).to_bytes(6, "little")
+    changed, count = re.subn(rb"(?:K.|M..)t(q.|r....)Q", lambda m: huge + b"t" + m[1] + b"Q", data, count=1, flags=re.S)
+    assert count == 1, "the file's structure has changed"
+    return changed
+
+
+def torch_file(path: Path, content: Any, *, legacy: bool = False) -> Path:
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def rezipped(path: Path, change: Callable[[dict[str, bytes]], None], *, compress: bool = False) -> Path:
+    """A small .pt with its entries changed."""
+    good_encoder(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    change(entries)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+def entry_named(end: str, content: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], None]:
+    """Changes the bytes of the entry whose name ends so."""
+
+    def change(entries: dict[str, bytes]) -> None:
+        name = next(n for n in entries if n.endswith(end))
+        entries[name] = content(entries[name])
+
+    return change
+
+
+def lying_zip(path: Path) -> Path:
+    """A .pt whose directory claims 4 GB for one entry."""
+    good_encoder(path)
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 20 : at + 28] = struct.pack("<LL", 0xFFFFFFF0, 0xFFFFFFF0)
+    path.write_bytes(data)
+    return path
+
+
+def overlapping_zip(path: Path) -> Path:
+    """A .pt in which two entries of the directory are the same bytes."""
+    good_encoder(path)
+    data = bytearray(path.read_bytes())
+    first = data.find(b"PK\x01\x02")
+    second = data.find(b"PK\x01\x02", first + 4)
+    data[second + 42 : second + 46] = data[first + 42 : first + 46]
+    path.write_bytes(data)
+    return path
+
+
+def cut(path: Path, fraction: float, make: Callable[[Path], Path] = good_pickle) -> Path:
+    make(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+def endless_modules(path: Path) -> Path:
+    """A module that contains itself."""
+    from tests.official_files import Persistent, network_state, stub_modules
+
+    with stub_modules():
+        # a network's state is written before the network, so the cycle goes through the dict of its modules
+        children: dict[str, Any] = {}
+        first = Persistent("TriPlaneGenerator", network_state({}, children))
+        second = Persistent("Generator", network_state({}, children))
+        children["again"] = second
+        data = pickle.dumps({"G_ema": first}, 4)
+    path.write_bytes(data)
+    return path
+
+
+def many_modules(path: Path) -> Path:
+    """Forty levels of modules, each containing the next one twice: 2^40 of them."""
+    from tests.official_files import Persistent, network_state, stub_modules
+
+    with stub_modules():
+        module = Persistent("Generator", network_state({}, {}))
+        for _ in range(18):
+            module = Persistent("Generator", network_state({}, {str(i): module for i in range(8)}))
+        data = pickle.dumps({"G_ema": Persistent("TriPlaneGenerator", network_state({}, {"backbone": module}))}, 4)
+    path.write_bytes(data)
+    return path
+
+
+def safetensors_file(path: Path, header: bytes, data: bytes = b"", claimed: int | None = None) -> Path:
+    path.write_bytes(struct.pack("<Q", len(header) if claimed is None else claimed) + header + data)
+    return path
+
+
+def our_generator(path: Path, **settings: Any) -> Path:
+    """A file of ours with settings that no network has."""
+    return our_file(path, json.dumps({**CONFIG.to_dict(), **settings}))
+
+
+def our_file(path: Path, config: str) -> Path:
+    """A generator's file of ours with this text as its configuration."""
+    save_file(generator_state(), path, {"kind": "generator", "config": config})
+    return path
+
+
+def with_nan(tensor: torch.Tensor, value: float = float("nan")) -> torch.Tensor:
+    changed = tensor.clone()
+    changed.view(-1)[0] = value
+    return changed
+
+
+def fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file: how it is made in a folder, and what its refusal says. `canary`: the file that an attack would create."""
+
+    name: str
+    file: str
+    make: Callable[[Path, str], Path]
+    says: str
+
+
+def _case(name: str, file: str, says: str, make: Callable[[Path], Path]) -> Case:
+    return Case(name, file, lambda path, _: make(path), says)
+
+
+def _attack(name: str, file: str, says: str, make: Callable[[Path, str], Path]) -> Case:
+    """`make` gets a path and a Python expression's text or a command that creates the canary."""
+    return Case(name, file, make, says)
+
+
+def python(command: str) -> str:
+    """The same as a Python statement."""
+    return f"__import__('os').system({command!r})"
+
+
+CASES = [
+    # code in a pickle, in every place a pickle has
+    _attack("os-system", "a.pkl", "system", lambda p, c: pickled(p, run(c))),
+    _attack("os-system-as-G_ema", "a.pkl", "system", lambda p, c: pickled(p, {"G_ema": run(c)})),
+    _attack("os-system-protocol-0", "a.pkl", "none of the formats", lambda p, c: pickled(p, run(c), 0)),
+    _attack("os-system-protocol-2", "a.pkl", "system", lambda p, c: pickled(p, {"G_ema": run(c)}, 2)),
+    _attack("eval", "a.pkl", "builtins.eval", lambda p, c: pickled(p, Call(eval, python(c)))),
+    _attack("exec", "a.pkl", "builtins.exec", lambda p, c: pickled(p, Call(exec, python(c)))),
+    _attack(
+        "getattr-chain",
+        "a.pkl",
+        "builtin__.getattr",
+        lambda p, c: written(p, getattr_chain(c)),
+    ),
+    _attack(
+        "import", "a.pkl", "builtins.__import__", lambda p, c: pickled(p, Call(builtins.__import__, "antigravity"))
+    ),
+    _attack("attrgetter", "a.pkl", "operator", lambda p, c: pickled(p, Call(operator.attrgetter, "system"))),
+    _attack("partial", "a.pkl", "functools.partial", lambda p, c: pickled(p, Call(functools.partial, os.system, c))),
+    _attack("weight-is-a-call", "a.pkl", "system", lambda p, c: with_weights(p, backbone__mapping__fc0__weight=run(c))),
+    _attack(
+        "nested-storage",
+        "a.pkl",
+        "not a torch file",
+        lambda p, c: with_weights(p, backbone__mapping__fc0__bias=nested_bytes(pickle.dumps(run(c)))),
+    ),
+    _attack(
+        "nested-torch-file",
+        "a.pkl",
+        "system",
+        lambda p, c: with_weights(p, backbone__mapping__fc0__bias=nested_bytes(legacy_bytes(run(c)))),
+    ),
+    _attack(
+        "setstate",
+        "a.pkl",
+        "refers to",
+        lambda p, c: pickled(p, {"G_ema": Call(OrderedDict, state={"__setstate__": os.system, "x": c})}),
+    ),
+    _attack(
+        "build-on-a-function",
+        "a.pkl",
+        "Do not trust",
+        lambda p, c: written(p, b"\x80\x04ctorch._utils\n_rebuild_tensor_v2\n}\x8c\x08__code__\x8c\x01xsb."),
+    ),
+    _attack(
+        "inst-opcode",
+        "a.pkl",
+        "opcode",
+        lambda p, c: written(p, b"\x80\x02(X" + struct.pack("<I", len(c)) + c.encode() + b"ios\nsystem\n."),
+    ),
+    _attack("extension-opcode", "a.pkl", "opcode", lambda p, c: written(p, b"\x80\x02\x82\x01." + b" " * 20)),
+    _attack(
+        "dotted-name", "a.pkl", "refers to", lambda p, c: written(p, b"\x80\x04\x8c\x08training\x8c\x09x.os.path\x93.")
+    ),
+    _attack(
+        "persistent-id", "a.pkl", "outside the pickle", lambda p, c: written(p, b"\x80\x04\x8c\x04evilQ." + b" " * 20)
+    ),
+    _attack("pt-os-system", "a.pt", "system", lambda p, c: torch_file(p, {"state_dict": run(c)})),
+    _attack("pt-legacy-os-system", "a.pth", "system", lambda p, c: torch_file(p, {"state_dict": run(c)}, legacy=True)),
+    _attack("pt-opts-eval", "a.pt", "eval", lambda p, c: torch_file(p, {"opts": Call(eval, python(c))})),
+    _attack("pickle-in-safetensors", "a.safetensors", "pickle", lambda p, c: pickled(p, run(c))),
+    _attack("torch-in-safetensors", "a.safetensors", "pickle", lambda p, c: torch_file(p, {"x": run(c)})),
+    # sizes that are not true
+    _case(
+        "100-GB-shape",
+        "a.pkl",
+        "claims",
+        lambda p: with_weights(p, backbone__mapping__fc0__weight=tensor_call((HUNDRED_GB // 4,), (1,))),
+    ),
+    _case(
+        "100-GB-expanded",
+        "a.pkl",
+        "claims",
+        lambda p: with_weights(p, backbone__mapping__fc0__weight=tensor_call((HUNDRED_GB // 4,), (0,))),
+    ),
+    _case(
+        "overflowing-shape",
+        "a.pkl",
+        "damaged",
+        lambda p: with_weights(p, backbone__mapping__fc0__weight=tensor_call((1 << 40, 1 << 62), (1, 1))),
+    ),
+    _case(
+        "negative-stride",
+        "a.pkl",
+        "damaged",
+        lambda p: with_weights(p, backbone__mapping__fc0__weight=tensor_call((2,), (-1,))),
+    ),
+    _case(
+        "100-GB-nested-storage",
+        "a.pkl",
+        "damaged",
+        lambda p: with_weights(p, backbone__mapping__fc0__bias=nested_bytes(huge_storage())),
+    ),
+    _case("100-GB-legacy-pt", "a.pt", "claims", lambda p: written(p, huge_storage())),
+    _case("100-GB-pt", "a.pt", "claims", lambda p: rezipped(p, entry_named("data.pkl", with_huge_storage))),
+    _case("100-GB-bytearray", "a.pt", "bytearray", lambda p: torch_file(p, {"x": Call(bytearray, HUNDRED_GB)})),
+    _case(
+        "100-GB-bytes",
+        "a.pkl",
+        "claims",
+        lambda p: written(p, b"\x80\x04\x8e" + struct.pack("<Q", HUNDRED_GB) + b"x" * 99),
+    ),
+    _case(
+        "100-GB-frame",
+        "a.pkl",
+        "claims",
+        lambda p: written(p, b"\x80\x04\x95" + struct.pack("<Q", HUNDRED_GB) + b"x" * 99),
+    ),
+    _case(
+        "100-GB-text",
+        "a.pkl",
+        "text",
+        lambda p: written(p, b"\x80\x04\x8d" + struct.pack("<Q", HUNDRED_GB) + b"x" * 99),
+    ),
+    _case(
+        "2-GB-number",
+        "a.pkl",
+        "opcode",
+        lambda p: written(p, b"\x80\x04\x8b" + struct.pack("<i", 2**31 - 1) + b"x" * 99),
+    ),
+    _case(
+        "huge-memo", "a.pkl", "without a network", lambda p: written(p, b"\x80\x04Nr\xff\xff\xff\xff0}." + b" " * 20)
+    ),
+    _case("million-operations", "a.pkl", "operations", lambda p: written(p, b"\x80\x04" + b"]" * 2_000_000 + b".")),
+    _case(
+        "safetensors-100-GB-header", "a.safetensors", "header", lambda p: safetensors_file(p, b"{}", claimed=HUNDRED_GB)
+    ),
+    _case(
+        "safetensors-100-GB-shape",
+        "a.safetensors",
+        "readable",
+        lambda p: safetensors_file(
+            p, json.dumps({"x": {"dtype": "F32", "shape": [HUNDRED_GB], "data_offsets": [0, 4 * HUNDRED_GB]}}).encode()
+        ),
+    ),
+    _case(
+        "safetensors-overlapping",
+        "a.safetensors",
+        "readable",
+        lambda p: safetensors_file(
+            p, json.dumps({n: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for n in "ab"}).encode(), b"\0" * 4
+        ),
+    ),
+    # nesting and size of the tree
+    _case("deep-tuples", "a.pkl", "without a network", lambda p: written(p, b"\x80\x04)" + b"\x85" * 200_000 + b".")),
+    _case("deep-tuple-as-key", "a.pkl", "keys", lambda p: written(p, b"\x80\x04})" + b"\x85" * 200_000 + b"Ns.")),
+    _case(
+        "deep-lists",
+        "a.pkl",
+        "without a network",
+        lambda p: written(p, b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b"."),
+    ),
+    _case(
+        "deep-lists-pt",
+        "a.pt",
+        "list",
+        lambda p: rezipped(p, entry_named("data.pkl", lambda d: b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".")),
+    ),
+    _case("modules-in-themselves", "a.pkl", "without end", endless_modules),
+    _case("modules-without-end", "a.pkl", "without end", many_modules),
+    # zip files
+    _case(
+        "zip-bomb",
+        "a.pt",
+        "compressed",
+        lambda p: rezipped(p, entry_named("data.pkl", lambda d: b"\0" * 200_000_000), compress=True),
+    ),
+    _case("compressed-zip", "a.pt", "compressed", lambda p: rezipped(p, lambda e: None, compress=True)),
+    _case("zip-lies-about-size", "a.pt", "zip", lying_zip),
+    _case("zip-overlaps", "a.pt", "zip", overlapping_zip),
+    _case("zip-leads-out", "a.pt", "leads out", lambda p: rezipped(p, lambda e: e.update({"../../canary": b"x"}))),
+    _case("zip-absolute-name", "a.pt", "leads out", lambda p: rezipped(p, lambda e: e.update({"/tmp/canary": b"x"}))),
+    _case(
+        "torchscript",
+        "a.pt",
+        "TorchScript",
+        lambda p: rezipped(p, lambda e: e.update({next(iter(e)).split("/")[0] + "/code/x.py": b"x"})),
+    ),
+    _case(
+        "zip-of-something-else",
+        "a.pt",
+        "not one that torch",
+        lambda p: rezipped(p, lambda e: [e.pop(n) for n in list(e) if n.endswith("data.pkl")] and None),
+    ),
+    _case(
+        "zip-storage-missing",
+        "a.pt",
+        "nothing",
+        lambda p: rezipped(p, lambda e: [e.pop(n) for n in list(e) if n.endswith("data/0")] and None),
+    ),
+    # networks that do not fit
+    _case("wrong-keys", "a.pkl", "missing", lambda p: with_weights(p, decoder__net__0__weight=None)),
+    _case("unknown-keys", "a.pkl", "unknown", lambda p: with_weights(p, decoder__extra=torch.zeros(3))),
+    _case(
+        "wrong-shape",
+        "a.pkl",
+        "decoder.net.0.weight is [3]",
+        lambda p: with_weights(p, decoder__net__0__weight=torch.zeros(3)),
+    ),
+    _case(
+        "nan",
+        "a.pkl",
+        "NaN",
+        lambda p: with_weights(p, decoder__net__0__weight=with_nan(generator_state()["decoder.net.0.weight"])),
+    ),
+    _case(
+        "infinity",
+        "a.pkl",
+        "NaN or infinite",
+        lambda p: with_weights(
+            p, decoder__net__0__bias=with_nan(generator_state()["decoder.net.0.bias"], float("inf"))
+        ),
+    ),
+    _case("encoder-of-another-size", "a.pt", "missing", good_encoder),
+    _case("encoder-legacy-of-another-size", "a.pt", "missing", lambda p: good_encoder(p, legacy=True)),
+    _case("latent-avg-wrong", "a.pt", "latent_avg", lambda p: write_encoder(p, encoder_state(), torch.zeros(7))),
+    _case(
+        "latent-avg-nan",
+        "a.pt",
+        "latent_avg",
+        lambda p: write_encoder(p, encoder_state(), torch.full((1, 14, 4), float("nan"))),
+    ),
+    _case("unknown-network", "a.pt", "none of the networks", lambda p: torch_file(p, {"conv.weight": torch.zeros(2)})),
+    _case("not-a-dict", "a.pt", "list", lambda p: torch_file(p, [1, 2, 3])),
+    _case(
+        "superresolution-of-the-moon",
+        "a.pkl",
+        "Hybrid9X",
+        lambda p: with_settings(
+            p, b"superresolution.SuperresolutionHybrid2X", b"superresolution.SuperresolutionHybrid9X"
+        ),
+    ),
+    _case("million-layers", "a.safetensors", "mapping_layers", lambda p: our_generator(p, mapping_layers=10**9)),
+    _case("huge-channels", "a.safetensors", "channel_max", lambda p: our_generator(p, channel_max=10**12)),
+    _case("negative-size", "a.safetensors", "w_dim", lambda p: our_generator(p, w_dim=-8)),
+    _case("text-for-a-size", "a.safetensors", "settings", lambda p: our_generator(p, img_resolution="big")),
+    _case("deep-json", "a.safetensors", "a.safetensors", lambda p: our_file(p, "[" * 100_000)),
+    _case("config-is-a-list", "a.safetensors", "configuration", lambda p: our_file(p, "[1]")),
+    # no weights at all
+    _case("empty", "a.pkl", "empty", lambda p: written(p, b"")),
+    _case("one-byte", "a.pt", "formats", lambda p: written(p, b"x")),
+    _case("text", "a.pkl", "formats", lambda p: written(p, b"<!DOCTYPE html><html>Sign in to download</html>")),
+    _case("zeros", "a.pkl", "formats", lambda p: written(p, b"\0" * 100_000)),
+    _case("directory", "a.pkl", "folder", folder),
+    _case("pipe", "a.pkl", "ordinary", fifo),
+    _case("device", "a.pkl", "ordinary", lambda p: Path("/dev/zero")),
+    _case("missing", "a.pkl", "No such file", lambda p: p),
+    _case("path-with-dots", "a.pkl", "No such file", lambda p: p.parent / ".." / ".." / "nothing" / "a.pkl"),
+    _case("path-to-a-system-file", "a.pkl", "formats", lambda p: Path("/usr/../etc/passwd")),
+    # cut off
+    *(
+        _case(f"cut-at-{f}", "a.pkl", "a.pkl", functools.partial(cut, fraction=f))
+        for f in (*(0.0001, 0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.99999),)
+    ),
+    *(
+        _case(f"pt-cut-at-{f}", "a.pt", "a.pt", functools.partial(cut, fraction=f, make=good_encoder))
+        for f in (0.01, 0.5, 0.99)
+    ),
+    *(
+        _case(
+            f"legacy-cut-at-{f}",
+            "a.pt",
+            "a.pt",
+            functools.partial(cut, fraction=f, make=functools.partial(good_encoder, legacy=True)),
+        )
+        for f in (0.01, 0.5, 0.99)
+    ),
+    *(
+        _case(
+            f"safetensors-cut-at-{f}",
+            "a.safetensors",
+            "readable",
+            functools.partial(cut, fraction=f, make=our_generator),
+        )
+        for f in (0.001, 0.5, 0.99)
+    ),
+]
