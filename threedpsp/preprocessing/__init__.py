@@ -9,6 +9,7 @@ from .landmarks import Face, FaceDetector, close_shared_detector, detect_faces
 from .photo import Photo, PhotoSource, load_photo
 from .pose import PoseConvention, camera_from_deep3d, estimate_camera
 from .prepare import FaceChoice, prepare_photo
+from .prepared_folder import PreparedFolder, PreparedPhoto, is_prepared, load_prepared, read_prepared
 
 __all__ = [
     "Border",
@@ -21,6 +22,8 @@ __all__ = [
     "PhotoReport",
     "PhotoSource",
     "PoseConvention",
+    "PreparedFolder",
+    "PreparedPhoto",
     "apply_affine",
     "camera_from_deep3d",
     "close_shared_detector",
@@ -28,7 +31,10 @@ __all__ = [
     "detect_faces",
     "estimate_camera",
     "five_points",
+    "is_prepared",
     "load_photo",
+    "load_prepared",
     "prepare_folder",
     "prepare_photo",
+    "read_prepared",
 ]
