@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import Encoder
 from ..errors import WeightsError
+from ..metrics.irse_blocks import IRSE50_DEPTHS, IRSE50_WIDTHS
 from .limits import config_from_file
 from .recognised import Recognised, Shape, as_float32, shapes_of, usable
 
@@ -59,9 +61,12 @@ def _config(shapes: Mapping[str, Shape], e4e: bool) -> EncoderConfig:
     pointwise = shapes.get("styles.0.convs.0.weight", (0, 0, 3, 3))[-1] == 1
     sizes = [_head_size(shapes, index, pointwise) for index in range(heads)]
     coarse, middle = sizes.count(sizes[0]), sizes.count(2 * sizes[0])
+    trunk = _trunk(shapes)
     return EncoderConfig(
         input_channels=first[1],
         input_resolution=16 * sizes[0],
+        depths=trunk[0],
+        widths=trunk[1],
         se_pool="max" if camera else "avg",  # 3DpSp alone sees the camera, and it alone takes the maximum
         fpn_width=shapes["latlayer1.weight"][0],
         num_ws=heads,
@@ -73,6 +78,18 @@ def _config(shapes: Mapping[str, Shape], e4e: bool) -> EncoderConfig:
         camera_features=camera,
         row_deltas=e4e,
     )
+
+
+def _trunk(shapes: Mapping[str, Shape]) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """Blocks and channels of the four stages; IR-SE50's where the channels of the blocks do not tell four stages."""
+    channels: list[int] = []
+    while shape := shapes.get(f"body.{len(channels)}.res_layer.1.weight"):
+        channels.append(shape[0])
+    stages = [(width, len(list(blocks))) for width, blocks in itertools.groupby(channels)]
+    if len(stages) != 4:
+        return IRSE50_DEPTHS, IRSE50_WIDTHS
+    (w1, d1), (w2, d2), (w3, d3), (w4, d4) = stages
+    return (d1, d2, d3, d4), (w1, w2, w3, w4)
 
 
 def _numbered(name: str) -> bool:
