@@ -28,6 +28,7 @@ def render_rays(
     depth_resolution_importance: int,
     disparity_space_sampling: bool = False,
     white_back: bool = False,
+    clip_to_box: bool = False,
     jitter: Float[Tensor, "n m s"] | None = None,
     u: Float[Tensor, "n m fine"] | None = None,
     implementation: Implementation = "auto",
@@ -50,6 +51,7 @@ def render_rays(
         depth_resolution_importance: fine samples a ray; 0 = none.
         disparity_space_sampling: space the coarse samples evenly in 1/depth.
         white_back: put white behind what the ray meets.
+        clip_to_box: end numeric bounds at the box; outside it a plane that lacks the axis would go on for ever.
         jitter: position of each coarse sample within its stratum, [0,1); None = .5.
         u: quantiles of the fine samples, [0,1), in any order; None = (i + .5) / fine.
         implementation: "auto" picks the fastest that accepts the inputs; a named one that cannot run raises.
@@ -91,6 +93,7 @@ def render_rays(
         box_warp=box_warp,
         disparity_space_sampling=disparity_space_sampling,
         jitter=jitter,
+        clip_to_box=clip_to_box,
     )
     u = u if fine else None
     arguments = (features, plane_axes, mlp, origins, directions, depths, u, float(box_warp), white_back)

@@ -42,6 +42,7 @@ class Case:
     spread: float = 0.2
     """Of the rays' directions about the one through the origin."""
     plane_axes: str = "xy_xz_zy"
+    clip_to_box: bool = False
 
     def inputs(self, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
         torch.manual_seed(0)
@@ -72,6 +73,7 @@ class Case:
             "depth_resolution_importance": self.fine,
             "disparity_space_sampling": self.disparity,
             "white_back": self.white_back,
+            "clip_to_box": self.clip_to_box,
             "jitter": torch.rand(self.n, self.m, self.coarse).to(dtype) if self.random else None,
             "u": torch.rand(self.n, self.m, self.fine).to(dtype) if self.random and self.fine else None,
         }
@@ -87,6 +89,8 @@ CASES = [
     Case("automatic_bounds", bounds=None),
     Case("automatic_bounds_with_misses", bounds=None, spread=0.4, box_warp=0.5),
     Case("all_rays_miss", bounds=None, box_warp=1e-3),
+    Case("clipped_to_the_box", clip_to_box=True),
+    Case("clipped_with_misses", clip_to_box=True, spread=0.4, box_warp=0.5),
     Case("odd_sizes", c=5, hidden=7, colors=3, coarse=9, fine=6, m=11),
     Case("density_only_beside_one_color", colors=1, hidden=1, c=1),
     Case("wide", hidden=130, colors=70, c=40, m=5),
@@ -239,6 +243,23 @@ def test_bounds_of_a_ray_through_the_box() -> None:
     near, far = box_bounds(origins, directions, 1.0)
     assert near[0, :, 0].tolist() == pytest.approx([1.5, 1.5, 1.5])
     assert far[0, :, 0].tolist() == pytest.approx([2.5, 2.5, 1.5])  # the third misses: the farthest entry
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_nothing_is_seen_outside_the_box_where_rays_are_clipped_to_it(implementation: str) -> None:
+    """The third ray runs beside the box, at an x where the plane of z and y goes on."""
+    inputs = Case("beside", n=1, m=3, random=False).inputs()
+    inputs["origins"] = torch.tensor([[[0.0, 0.0, 2.7], [0.3, 0.1, 2.7], [0.5, 0.0, 2.7]]])
+    inputs["directions"] = torch.tensor([0.0, 0.0, -1.0]).expand(1, 3, 3)
+    free, clipped = (
+        render_rays(**{**inputs, "clip_to_box": clip}, implementation=implementation)  # type: ignore[arg-type]
+        for clip in (False, True)
+    )
+    assert free.opacity[0, 2] > 0.1
+    assert clipped.opacity[0, 2] == 0
+    assert (clipped.opacity[0, :2] > 0.1).all()
+    step = 0.9 / (Case.coarse - 1) / 2  # mid-points lie half a stratum past its start
+    assert (clipped.depth_min[0, :2] >= 2.25 - 1e-5).all() and (clipped.depth_max[0, :2] <= 3.15 + step + 1e-5).all()
 
 
 def test_operators_are_registered_correctly() -> None:

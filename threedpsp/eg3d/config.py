@@ -31,7 +31,7 @@ SUPERRESOLUTION = {
 }
 """The published modules by the end of their names (`SuperresolutionHybrid8XDC`, ...)."""
 
-ADDED_LATER = ("conv_clamp", "decoder_lr_mul")
+ADDED_LATER = ("conv_clamp", "decoder_lr_mul", "clip_to_box")
 """Settings that older files do not have; left out of `to_dict` at their default, so that fingerprints stay."""
 
 
@@ -53,6 +53,8 @@ class RenderConfig:
     """Space the coarse samples evenly in 1/depth."""
     white_back: bool = False
     """Put white behind the head."""
+    clip_to_box: bool = False
+    """End numeric bounds where the ray enters and leaves the box. EG3D does not; what lies outside is then a smear."""
     depth_clamp: Literal["image", "batch"] = "image"
     """Clamp depth to the sampled range of each image, or of the whole batch as EG3D does."""
 
@@ -143,9 +145,10 @@ class GeneratorConfig:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON-able values."""
         values = dataclasses.asdict(self)
-        for field in dataclasses.fields(self):
-            if field.name in ADDED_LATER and values[field.name] == field.default:
-                del values[field.name]
+        for owner, settings in ((self, values), (self.rendering, values["rendering"])):
+            for field in dataclasses.fields(owner):
+                if field.name in ADDED_LATER and settings[field.name] == field.default:
+                    del settings[field.name]
         return values
 
     @staticmethod
@@ -231,6 +234,11 @@ class GeneratorConfig:
             backbone_noise=False,
             background="screen",
             rendering=RenderConfig(
-                ray_start=2.36, ray_end=3.06, depth_resolution=20, depth_resolution_importance=20, box_warp=0.9
+                ray_start=2.36,
+                ray_end=3.06,
+                depth_resolution=20,
+                depth_resolution_importance=20,
+                box_warp=0.9,
+                clip_to_box=True,
             ),
         )

@@ -70,6 +70,7 @@ def render_rays(
         depth_resolution_importance=config.depth_resolution_importance,
         disparity_space_sampling=config.disparity_space_sampling,
         white_back=config.white_back,
+        clip_to_box=config.clip_to_box,
         jitter=jitter,
         u=u,
         implementation=implementation,
