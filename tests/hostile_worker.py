@@ -16,6 +16,15 @@ SECONDS = 5
 MEMORY = 1 << 30
 
 
+def peak_bytes() -> int:
+    """Of this process alone, in memory: getrusage would count what the one that started it had."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
 def outcome(path: str) -> dict[str, object]:
     """The typed error's text, or what else happened; seconds; resident memory in bytes that it added at most."""
     from threedpsp.errors import ThreeDPSPError
@@ -35,7 +44,7 @@ def outcome(path: str) -> dict[str, object]:
             errors.append(f"untyped {type(error).__name__}: {error}")
     seconds = (time.perf_counter() - started) / 3
     signal.alarm(0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     return {"path": path, "errors": errors, "seconds": seconds, "peak": peak}
 
 
