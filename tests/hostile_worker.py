@@ -12,17 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.peak_memory import peak_bytes
+
 SECONDS = 5
 MEMORY = 1 << 30
-
-
-def peak_bytes() -> int:
-    """Of this process alone, in memory: getrusage would count what the one that started it had."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 def outcome(path: str) -> dict[str, object]:

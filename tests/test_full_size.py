@@ -1,0 +1,41 @@
+"""Official files at full size go through the command line, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.golden import ROOT, golden_path
+
+FRAMES = 4
+
+
+def test_official_files_of_full_size_make_a_video_on_the_cpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for case in ("inversion_3dpsp.safetensors", "eg3d_ffhq512-128.weights.json", "encoder_3dpsp.weights.json"):
+        golden_path(case)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.full_size", str(tmp_path), str(FRAMES)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with capsys.disabled():
+        print("\n" + next(line for line in done.stdout.splitlines() if line.startswith("full size")))
+    results = tmp_path / "out" / "astronaut"
+    assert {path.name for path in results.iterdir()} >= {"crop.png", "sheet.png", "turntable.mp4", "latent.safetensors"}
+    report = json.loads((results / "report.json").read_text())
+    assert len(report["video"]["cameras"]["yaw_degrees"]) == FRAMES
+    import av
+
+    with av.open(str(results / "turntable.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(512, 512, 3)] * FRAMES
+    from safetensors import safe_open
+
+    with safe_open(results / "latent.safetensors", "pt") as latent:
+        shapes = {name: latent.get_slice(name).get_shape() for name in latent.keys()}  # noqa: SIM118 - not a dict
+    assert [1, 14, 512] in shapes.values()
