@@ -10,6 +10,7 @@ import shutil
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
@@ -313,7 +314,7 @@ def _take_out(archive: Path, member: str, target: Path) -> None:
             _need_room(target.parent, found[0].file_size)
             with opened.open(found[0]) as source, open(target, "wb") as file:
                 shutil.copyfileobj(source, file, CHUNK)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, RuntimeError, EOFError) as error:
         raise WrongFileError(f"What arrived is not a readable zip archive ({error}). Nothing was kept.") from error
 
 

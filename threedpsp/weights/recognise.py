@@ -58,6 +58,8 @@ def recognise(path: str | Path, *, digest: bool = True) -> Recognised:
         raise WeightsError(f"{path}: there is not enough memory to read it. Close other programs.") from error
     except (ThreeDPSPError, RecursionError) as error:
         raise WeightsError(f"{path}: {error}") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:  # shapes that no network has
+        raise WeightsError(f"{path}: it is damaged, or no network has its sizes ({str(error)[:200]}).") from error
     return dataclasses.replace(found, facts=facts, path=str(path))
 
 
