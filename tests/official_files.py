@@ -34,6 +34,7 @@ STUB_MODULES = {
     "training.volumetric_rendering.ray_marcher": ["MipRayMarcher2"],
     "training.volumetric_rendering.ray_sampler": ["RaySampler"],
     "dnnlib.util": ["EasyDict"],
+    "unsup3d.meters": ["MetricsTrace"],
 }
 
 
@@ -269,6 +270,21 @@ def write_encoder(
     if latent_avg is not None:
         content["latent_avg"] = latent_avg
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def write_unsup3d(path: Path, confnet: dict[str, Tensor]) -> Path:
+    """unsup3d's checkpoint: networks, the state of an optimizer, and an object of its own with the course of training."""
+    losses = {"loss": 0.5, "loss_perc_im": 0.25, "speed": 100.0}
+    with stub_modules():
+        content = {
+            "netD": {"network.0.weight": torch.zeros(3)},
+            "netC": OrderedDict(confnet),
+            "optimizerC": {"state": {0: {"step": 1, "exp_avg": torch.zeros(4)}}, "param_groups": [{"params": [0]}]},
+            "metrics_trace": plain("unsup3d.meters", "MetricsTrace", {"data": {"train": [losses], "val": [losses]}}),
+            "epoch": 30,
+        }
+        torch.save(content, path, _use_new_zipfile_serialization=False)
     return path
 
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from tests.golden import golden_path, load_golden, relative_error, seeded_weights
 from tests.hostile_files import CONFIG, good_pickle
-from tests.official_files import write_eg3d_pickle, write_encoder
+from tests.official_files import write_eg3d_pickle, write_encoder, write_unsup3d
 from threedpsp.camera import Camera
 from threedpsp.eg3d.generator import Generator
 from threedpsp.encoder.config import EncoderConfig
@@ -192,9 +192,7 @@ def test_arcface_is_read_from_its_old_format(tmp_path: Path) -> None:
 
 def test_confnet_is_found_among_the_other_networks(tmp_path: Path) -> None:
     expected = ConfNet().state_dict()
-    content = {"epoch": 30, "netC": expected, "netD": {"conv.weight": torch.zeros(3)}}
-    torch.save(content, tmp_path / "checkpoint030.pth", _use_new_zipfile_serialization=False)
-    path = convert(tmp_path / "checkpoint030.pth")
-    for file in (tmp_path / "checkpoint030.pth", path):
+    official = write_unsup3d(tmp_path / "checkpoint030.pth", expected)
+    for file in (official, convert(official)):
         network = load_confnet(file)
         assert all(torch.equal(network.state_dict()[n], t) for n, t in expected.items())

@@ -28,7 +28,9 @@ LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 MAX_PICKLE = 64 << 20  # bytes of a zip's data.pkl, which holds no tensors' numbers
-_EXTRAS = {"argparse.Namespace", "torch.device", "torch.Size"}
+_OBJECTS = ("argparse.Namespace", "unsup3d.meters.MetricsTrace")
+"""Objects with nothing but a state: saved options, and the course of unsup3d's training."""
+_EXTRAS = {*_OBJECTS, "torch.device", "torch.Size"}
 
 
 class TorchNames(TensorNames):
@@ -52,7 +54,7 @@ class TorchNames(TensorNames):
 
     def new(self, name: Global, arguments: tuple[Any, ...]) -> Any:
         """See `Names`."""
-        if name.path == "argparse.Namespace" and not arguments:
+        if name.path in _OBJECTS and not arguments:
             return Stub(name.path)
         return super().new(name, arguments)
 
@@ -175,10 +177,11 @@ def _content(file: BinaryFile, entry: ZipEntry) -> bytes:
 
 @contextmanager
 def _harmless_extras() -> Iterator[None]:
-    """Lets `weights_only=True` read the options that training scripts save: a Namespace, numbers of numpy."""
+    """Lets `weights_only=True` read what training scripts save beside weights: plain objects, numbers of numpy."""
     scalar = np.float64(0).__reduce__()[0]
     dtypes = {type(np.dtype(code)) for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")}
-    extras: list[Any] = [argparse.Namespace, np.dtype, *dtypes, *((scalar, name) for name in SCALAR_NAMES)]
+    extras: list[Any] = [np.dtype, *dtypes, *((scalar, name) for name in SCALAR_NAMES)]
+    extras += [(argparse.Namespace, name) for name in _OBJECTS]  # all of them become Namespaces
     with torch.serialization.safe_globals(extras):
         yield
 
