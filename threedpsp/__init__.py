@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from .export.latent_file import load_inversion, save_inversion
     from .export.video import write_video
     from .paths import camera_path, keyframes
-    from .pipeline import Pipeline, load, prepare, render
+    from .pipeline import Pipeline, load, prepare
+    from .rendering import render
     from .types import FaceCrop, Inversion, Mesh, Render, TriPlanes, WPlus
+    from .weights.systems import load_generator
 
 _HOMES = {
     "Camera": "camera",
@@ -46,9 +48,10 @@ _HOMES = {
     "camera_path": "paths",
     "keyframes": "paths",
     "load": "pipeline",
+    "load_generator": "weights.systems",
     "load_inversion": "export.latent_file",
     "prepare": "pipeline",
-    "render": "pipeline",
+    "render": "rendering",
     "save_inversion": "export.latent_file",
     "write_video": "export.video",
 }
@@ -75,6 +78,7 @@ __all__ = [
     "camera_path",
     "keyframes",
     "load",
+    "load_generator",
     "load_inversion",
     "prepare",
     "render",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +11,18 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from .camera import Camera
-from .device import resolve_device
-from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
 from .encoder import refine as refining
 from .encoder.inversion import InversionNetwork, check_belongs, invert
 from .encoder.methods import MethodName
 from .encoder.pti import PivotalTuning
 from .encoder.refine import RefineConfig, RefineProgress
-from .errors import InputError, WeightsError
-from .export.images import enlarge, to_uint8
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .preprocessing.prepared_folder import PreparedPhoto, load_prepared
+from .rendering import Progress, frames, render
 from .types import FaceCrop, Inversion, Render
-from .weights.load import load_generator
-from .weights.search import find_weights
-from .weights.systems import PoseName, check_method, load_system, pose_network
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how far it is, and how far it will go; an exception that it raises ends the work."""
+from .weights.systems import PoseName, check_method, load_generator, load_system, pose_network
 
 
 @dataclass(frozen=True)
@@ -120,58 +111,14 @@ class Pipeline:
         return refined
 
     def render(self, inversion: Inversion, cameras: Camera, *, chunk: int = 1) -> Iterator[Render]:
-        """One Render per camera (batch of one, on the networks' device); the planes are made once.
-
-        Args:
-            inversion: of one photo.
-            cameras: any number; nearer and farther ones move the sampled depths along.
-            chunk: cameras rendered at a time.
-
-        Raises:
-            WeightsError: the inversion was made with another generator.
-            InputError: it holds several photos.
-        """
-        if inversion.latent.generator != self.generator.fingerprint:
-            raise WeightsError(
-                f"This latent belongs to generator {inversion.latent.generator}, not to {self.generator.fingerprint}. "
-                "Load the generator it was made with."
-            )
-        if len(inversion.latent.ws) != 1:
-            raise InputError(f"render takes the inversion of one photo; this one holds {len(inversion.latent.ws)}.")
-        return self._renders(inversion, cameras, max(1, chunk))
+        """One Render per camera; see `rendering.render`."""
+        return render(self.generator, inversion, cameras, chunk=chunk)
 
     def frames(
         self, inversion: Inversion, cameras: Camera, *, side: int = 0, on_progress: Progress | None = None
     ) -> Iterator[UInt8[ndarray, "h w 3"]]:
-        """The same as pictures, uint8 [H,W,3]; enlarged (bicubic) to `side` where the model's are smaller."""
-        for index, view in enumerate(self.render(inversion, cameras), 1):
-            yield to_uint8(enlarge(view.image, side))[0]
-            (on_progress or _quiet)("render", index, len(cameras))
-
-    @torch.no_grad()
-    def _renders(self, inversion: Inversion, cameras: Camera, chunk: int) -> Iterator[Render]:
-        delta = inversion.generator_delta
-        generator = self.generator.with_delta(delta) if delta else self.generator
-        ws = inversion.latent.ws.to(self.device)
-        planes = generator.planes(ws)
-        if inversion.plane_offset is not None:
-            features = planes.features + inversion.plane_offset.to(self.device)
-            planes = dataclasses.replace(planes, features=features)
-        for start in range(0, len(cameras), chunk):
-            part = cameras[start : start + chunk]
-            view = generator.render(planes, ws, part, rendering=self._rendering(part))
-            for i in range(len(part)):
-                one = slice(i, i + 1)
-                yield Render(view.image[one], view.image_raw[one], view.image_depth[one], view.opacity[one])
-
-    def _rendering(self, cameras: Camera) -> RenderConfig:
-        """The generator's ray settings with near and far moved by as much as these cameras are nearer or farther."""
-        config = self.generator.config
-        rendering, offset = config.rendering, cameras.position.norm(dim=1) - config.camera_radius
-        if isinstance(rendering.ray_start, str) or isinstance(rendering.ray_end, str) or offset.abs().max() < 1e-3:
-            return rendering
-        start = max(0.01, rendering.ray_start + offset.min().item())
-        return dataclasses.replace(rendering, ray_start=start, ray_end=rendering.ray_end + offset.max().item())
+        """The same as pictures; see `rendering.frames`."""
+        return frames(self.generator, inversion, cameras, side=side, on_progress=on_progress)
 
 
 def load(
@@ -196,8 +143,7 @@ def load(
         WeightsError: a file is missing, damaged, or they do not belong together.
         InputError: this machine has no such device.
     """
-    where = resolve_device(device)
-    generator = load_generator(find_weights(name, weights_dirs), where)
+    generator = load_generator(name, device=device, weights_dirs=weights_dirs)
     return Pipeline(generator, load_system(generator, name, encoder=encoder, method=method, weights_dirs=weights_dirs))
 
 
@@ -230,11 +176,6 @@ def prepare(
         return load_prepared(photo)
     deep3d = pose_network(pose, deep3d_weights, weights_dirs)
     return prepare_photo(photo, face=face, size=size, border="mirror", with_mirror_sigma=True, deep3d=deep3d)
-
-
-def render(pipeline: Pipeline, inversion: Inversion, cameras: Camera) -> Iterator[Render]:
-    """One Render per camera; see `Pipeline.render`."""
-    return pipeline.render(inversion, cameras)
 
 
 def _quiet(stage: str, done: int, total: int) -> None:

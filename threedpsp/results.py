@@ -21,10 +21,11 @@ from .export.video import write_video
 from .metrics import identity_distance, psnr
 from .output import atomic_folder, atomic_write
 from .paths import PathName, camera_path, views
-from .pipeline import Pipeline, Progress
+from .pipeline import Pipeline
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice
 from .preprocessing.prepared_folder import PreparedPhoto
+from .rendering import Progress
 from .types import FaceCrop, Inversion, Render
 from .version import version
 from .weights.systems import PoseName

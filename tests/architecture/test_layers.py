@@ -20,6 +20,7 @@ FLOORS = [
     {"preprocessing"},
     {"encoder"},
     {"weights", "export"},
+    {"rendering"},
     {"pipeline"},
     {"training", "evaluation", "results"},
     {"widgets", "bench", "cli", "__main__"},

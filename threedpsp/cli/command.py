@@ -15,6 +15,7 @@ import tyro
 from ..errors import ThreeDPSPError
 
 if TYPE_CHECKING:
+    from ..eg3d.generator import Generator
     from ..encoder.methods import MethodName
     from ..pipeline import Pipeline
 
@@ -64,13 +65,11 @@ class Command(PlainCommand):
 
 
 @dataclass(frozen=True)
-class ModelCommand(Command):
-    """Options of the commands that use a generator and an encoder."""
+class GeneratorCommand(Command):
+    """Options of the commands that use a generator."""
 
     generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
     """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
-    encoder: str | None = None
-    """The same for the encoder; by default the one that belongs to the generator."""
     weights_dir: Path | None = None
     """A folder with weights, searched before the others that 'threedpsp weights list' shows."""
 
@@ -78,6 +77,20 @@ class ModelCommand(Command):
     def weights_dirs(self) -> tuple[Path, ...]:
         """The folders that are searched first."""
         return () if self.weights_dir is None else (self.weights_dir,)
+
+    def load_generator(self) -> Generator:
+        """The generator alone."""
+        from ..weights.systems import load_generator
+
+        return load_generator(self.generator, device=self.device, weights_dirs=self.weights_dirs)
+
+
+@dataclass(frozen=True)
+class ModelCommand(GeneratorCommand):
+    """Options of the commands that use a generator and an encoder."""
+
+    encoder: str | None = None
+    """The encoder: a file, or a name of that list; by default the one that belongs to the generator."""
 
     def load(self, method: MethodName | None = None) -> Pipeline:
         """The pipeline (with the system of that name), with the seed set."""

@@ -10,13 +10,13 @@ import tyro
 
 from ..errors import InputError
 from ..output import output_dir
-from .command import ModelCommand
+from .command import GeneratorCommand
 from .photo_options import Video
 
 
 @dataclass(frozen=True)
-class Render(ModelCommand):
-    """A saved head (latent.safetensors) to a video along another camera path.
+class Render(GeneratorCommand):
+    """A saved head (latent.safetensors) to a video along another camera path. Only its generator is needed.
 
     Example: threedpsp render output/me/latent.safetensors --path ellipse --frames 96 -o me.mp4
     """
@@ -31,15 +31,16 @@ class Render(ModelCommand):
         """Writes the video and prints where it is."""
         from ..export.latent_file import load_inversion
         from ..export.video import write_video
+        from ..rendering import frames
 
         inversion = load_inversion(self.latent)
         target = self.output or self.latent.with_name(f"{self.video.path}.mp4")
         if target.suffix.lower() != ".mp4":
             raise InputError(f"The video is written as .mp4; got {target}.")
         with output_dir(target.parent):
-            pipeline = self.load()
+            generator = self.load_generator()
             cameras = self.video.options().cameras(inversion.camera)
-            frames = pipeline.frames(inversion, cameras, side=self.video.size, on_progress=self.progress())
-            count = write_video(target, frames, self.video.fps)
+            pictures = frames(generator, inversion, cameras, side=self.video.size, on_progress=self.progress())
+            count = write_video(target, pictures, self.video.fps)
         self.result(f"video: {target}", {"video": str(target), "frames": count, "fps": self.video.fps})
         return 0

@@ -7,6 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import torch
+
+from ..device import resolve_device
 from ..eg3d.generator import Generator
 from ..encoder.inversion import InversionNetwork
 from ..encoder.methods import METHODS, MethodName
@@ -15,9 +18,31 @@ from ..errors import InputError, WeightsError
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
 from ..preprocessing.deep3d import Deep3D
 from .load import load_deep3d, load_inverter
+from .load import load_generator as read_generator
 from .search import find_encoder, find_weights
 
 PoseName = Literal["mediapipe", "deep3d"]
+
+
+def load_generator(
+    name: str | Path = "tiny",
+    *,
+    device: str | torch.device | None = None,
+    weights_dirs: Sequence[str | Path] = (),
+) -> Generator:
+    """A generator in eval mode, frozen: all that it takes to render a saved head.
+
+    Args:
+        name: "tiny", a name of the catalogue, or a file, as in `find_weights`.
+        device: default: CUDA if there, else MPS, else CPU.
+        weights_dirs: folders that are searched first.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+        InputError: this machine has no such device.
+    """
+    where = resolve_device(device)
+    return read_generator(find_weights(name, weights_dirs), where)
 
 
 def load_system(
