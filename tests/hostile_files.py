@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tests.official_files import write_eg3d_pickle, write_encoder
+from tests.official_files import settings_of, write_eg3d_pickle, write_encoder
 from threedpsp.eg3d.config import GeneratorConfig
 from threedpsp.eg3d.generator import Generator
 from threedpsp.encoder.config import EncoderConfig
@@ -80,6 +80,31 @@ def pickled(path: Path, content: Any, protocol: int = 4) -> Path:
     return path
 
 
+def shared_lists(levels: int = 40) -> list[Any]:
+    """Lists of twice the same list: a few hundred bytes in a file, 2^40 numbers for whoever writes them out."""
+    value: list[Any] = [0]
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+def with_attributes(path: Path, **attributes: Any) -> Path:
+    """A .pkl whose generator has other attributes."""
+    return write_eg3d_pickle(path, CONFIG, generator_state(), attributes=attributes)
+
+
+def with_rendering(path: Path, **changed: Any) -> Path:
+    """A .pkl with other rendering settings."""
+    settings = settings_of(CONFIG, "2X")["rendering_kwargs"]
+    return with_attributes(path, rendering_kwargs={**settings, **changed})
+
+
+def name_of_lists(path: Path) -> Path:
+    """A pickle that refers to a class whose name is made of shared lists."""
+    lists = pickle.dumps(shared_lists(), 4).removesuffix(b".")
+    return written(path, lists + b"\x8c\x01x\x93." + b" " * 20)
+
+
 def getattr_chain(command: str) -> bytes:
     """getattr(__import__("os"), "system")(command)."""
     function = pickle.dumps(Call(getattr, Call(__import__, "os"), "system"), 2)[:-1]
@@ -103,10 +128,11 @@ def with_settings(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def tensor_call(shape: tuple[int, ...], stride: tuple[int, ...], stored: int = 4) -> Call:
+def tensor_call(shape: tuple[int, ...], stride: tuple[int, ...], stored: int = 4, **metadata: Any) -> Call:
     """A tensor with a claimed shape over a few stored numbers."""
     storage = torch.zeros(stored)._typed_storage()
-    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, OrderedDict())
+    also = (metadata,) if metadata else ()
+    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, OrderedDict(), *also)
 
 
 def nested_bytes(content: bytes, shape: tuple[int, ...] = (8,)) -> Call:
@@ -440,6 +466,41 @@ CASES = [
     ),
     _case("modules-in-themselves", "a.pkl", "without end", endless_modules),
     _case("modules-without-end", "a.pkl", "without end", many_modules),
+    # small files that say much: values that contain one another twice, forty times over
+    _case(
+        "shared-lists-as-resolution",
+        "a.pkl",
+        "neural_rendering_resolution",
+        lambda p: with_attributes(p, neural_rendering_resolution=shared_lists()),
+    ),
+    _case(
+        "shared-lists-as-size", "a.pkl", "img_resolution", lambda p: with_attributes(p, img_resolution=shared_lists())
+    ),
+    _case("shared-lists-as-clamp-mode", "a.pkl", "clamp_mode", lambda p: with_rendering(p, clamp_mode=shared_lists())),
+    _case("shared-lists-as-pivot", "a.pkl", "pivot", lambda p: with_rendering(p, avg_camera_pivot=shared_lists())),
+    _case(
+        "shared-lists-as-initial-setting",
+        "a.pkl",
+        "init_kwargs",
+        lambda p: with_attributes(p, _init_kwargs={"w_dim": shared_lists()}),
+    ),
+    _case("shared-lists-as-a-name", "a.pkl", "no name of a class", name_of_lists),
+    _case(
+        "shared-lists-pt-opts",
+        "a.pt",
+        "missing",
+        lambda p: write_encoder(p, encoder_state(), None, options={"encoder_type": shared_lists()}),
+    ),
+    _case(
+        "shared-lists-pt-content", "a.pt", "none of the networks", lambda p: torch_file(p, {"weights": shared_lists()})
+    ),
+    _case(
+        "shared-lists-pt-metadata",
+        "a.pt",
+        "more than a tensor",
+        lambda p: torch_file(p, {"x": tensor_call((4,), (1,), x=shared_lists())}),
+    ),
+    _case("long-keys", "a.pkl", "keys", lambda p: pickled(p, {(("x" * 4_000_000),) * 99: 0})),
     # zip files
     _case(
         "zip-bomb",
@@ -513,10 +574,17 @@ CASES = [
         ),
     ),
     _case("million-layers", "a.safetensors", "mapping_layers", lambda p: our_generator(p, mapping_layers=10**9)),
+    _case("huge-exponent", "a.safetensors", "sr_up", lambda p: our_generator(p, sr_up=[10**9, 0])),
     _case("huge-channels", "a.safetensors", "channel_max", lambda p: our_generator(p, channel_max=10**12)),
     _case("negative-size", "a.safetensors", "w_dim", lambda p: our_generator(p, w_dim=-8)),
     _case("text-for-a-size", "a.safetensors", "settings", lambda p: our_generator(p, img_resolution="big")),
     _case("deep-json", "a.safetensors", "a.safetensors", lambda p: our_file(p, "[" * 100_000)),
+    _case(
+        "nested-config",
+        "a.safetensors",
+        "conv_clamp",
+        lambda p: our_file(p, '{"conv_clamp": ' + "[" * 900 + "]" * 900 + "}"),
+    ),
     _case("config-is-a-list", "a.safetensors", "configuration", lambda p: our_file(p, "[1]")),
     # no weights at all
     _case("empty", "a.pkl", "empty", lambda p: written(p, b"")),

@@ -223,16 +223,23 @@ def superresolution_name(config: GeneratorConfig) -> str:
 
 
 def write_eg3d_pickle(
-    path: Path, config: GeneratorConfig, state: dict[str, Any], *, also: tuple[str, ...] = ()
+    path: Path,
+    config: GeneratorConfig,
+    state: dict[str, Any],
+    *,
+    also: tuple[str, ...] = (),
+    attributes: dict[str, Any] | None = None,
 ) -> Path:
     """EG3D's .pkl with these weights (tensors, or what a hostile file has in their place) as G_ema.
 
     also: "G", "D": networks that real files hold too (here the same weights again).
+    attributes: replace the generator's own attributes of the same names.
     """
     name = superresolution_name(config)
+    own = settings_of(config, name) | (attributes or {})
     with stub_modules(), open(path, "wb") as file:
         networks = {
-            key: persistent_tree(state, settings_of(config, name), name) if key == "G_ema" or key in also else None
+            key: persistent_tree(state, own, name) if key == "G_ema" or key in also else None
             for key in ("G", "D", "G_ema")
         }
         options = sys.modules["dnnlib.util"].EasyDict(path="ffhq.zip", use_labels=True)
@@ -274,7 +281,7 @@ def write_encoder(
 
 
 def write_unsup3d(path: Path, confnet: dict[str, Tensor]) -> Path:
-    """unsup3d's checkpoint: networks, the state of an optimizer, and an object of its own with the course of training."""
+    """unsup3d's checkpoint: networks, an optimizer's state, and an object of its own with the course of training."""
     losses = {"loss": 0.5, "loss_perc_im": 0.25, "speed": 100.0}
     with stub_modules():
         content = {

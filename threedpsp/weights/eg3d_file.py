@@ -11,14 +11,15 @@ from ..eg3d.config import GeneratorConfig, PlaneAxes
 from ..eg3d.generator import Generator
 from ..eg3d.published import published_config
 from ..errors import WeightsError
-from .limits import config_from_file
+from .limits import config_from_file, plain_settings
 from .recognised import Recognised, shapes_of, usable
 from .tensor_refs import TensorRef
 from .unpickle import PickledNetwork, PickledTensors, read_network
 
 CLASS_NAME = "TriPlaneGenerator"
 _DERIVED = "resample_filter"  # a constant that every layer stores
-_SIZES = ("z_dim", "c_dim", "w_dim", "img_resolution")
+_SIZES = ("z_dim", "c_dim", "w_dim", "img_resolution", "neural_rendering_resolution")
+_DEFAULT_SIDE = 64  # neural_rendering_resolution of the class itself, which such files leave out
 _AXES: dict[tuple[tuple[float, ...], ...], PlaneAxes] = {
     ((0, 0, 1), (1, 0, 0)): "xy_xz_zx",
     ((0, 0, 1), (0, 1, 0)): "xy_xz_zy",
@@ -59,11 +60,10 @@ def generator_config(network: PickledNetwork, reader: PickledTensors) -> Generat
     attributes = network.attributes
     init = _settings(attributes.get("_init_kwargs"), "init_kwargs")
     rendering = _settings(attributes.get("rendering_kwargs", init.get("rendering_kwargs")), "rendering_kwargs")
-    sizes = {name: attributes[name] for name in _SIZES if name in attributes}
-    side = attributes.get("neural_rendering_resolution", 64)  # the class's default, which such files leave out
+    sizes = plain_settings({name: attributes[name] for name in _SIZES if name in attributes}, "sizes")
 
     def build() -> GeneratorConfig:
-        made = published_config({**init, **sizes}, rendering, side)
+        made = published_config({**init, **sizes}, rendering, sizes.get("neural_rendering_resolution", _DEFAULT_SIDE))
         return GeneratorConfig.from_dict({**made.to_dict(), "plane_axes": _plane_axes(network, reader)})
 
     config = config_from_file(build, GeneratorConfig())
@@ -73,9 +73,9 @@ def generator_config(network: PickledNetwork, reader: PickledTensors) -> Generat
 
 
 def _settings(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+    if not isinstance(value, dict):
         raise WeightsError(f"it has no {name}; is it an EG3D generator?")
-    return value
+    return plain_settings(value, name)
 
 
 def _plane_axes(network: PickledNetwork, reader: PickledTensors) -> PlaneAxes:

@@ -12,7 +12,43 @@ from ..errors import InputError, WeightsError
 MAX_SIZE = 1 << 16
 MAX_COUNTS = {"mapping_layers": 64, "depths": 100, "input_resolution": 4096, "plane_resolution": 4096, "num_ws": 64}
 """Largest number in a setting: `MAX_SIZE`, or what stands here; these decide how many layers are made."""
+MAX_NUMBER = 1 << 24
+MAX_TEXT = 200
+MAX_LIST = 16
+"""Bounds on a single plain value of a file, before it is known what it is for."""
 _Config = TypeVar("_Config")
+
+
+def plain_settings(settings: dict[Any, Any], name: str) -> dict[str, Any]:
+    """Settings of a file, if they are plain values, short lists of them, and dicts of both.
+
+    To be called before anything compares or writes out the values: a pickle of a thousand bytes can hold lists in
+    lists that would take 2^40 numbers to write.
+
+    Raises:
+        WeightsError: a value is something else.
+    """
+    for key, value in settings.items():
+        parts = value if isinstance(value, dict) else {key: value}
+        if len(parts) > 1000 or not all(_is_name(k) and _is_plain(v) for k, v in (*parts.items(), (key, None))):
+            raise WeightsError(f"its {name} hold {str(key)[:MAX_TEXT]!r}, which is no setting of a network.")
+    return settings
+
+
+def _is_name(key: Any) -> bool:
+    return isinstance(key, str) and len(key) <= MAX_TEXT
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number or text of ordinary size, nothing, or a short list of such."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    return len(parts) <= MAX_LIST and all(
+        part is None
+        or (isinstance(part, str) and len(part) <= MAX_TEXT)
+        or (isinstance(part, int) and abs(part) <= MAX_NUMBER)
+        or isinstance(part, float)
+        for part in parts
+    )
 
 
 def config_from_file(build: Callable[[], _Config], default: _Config) -> _Config:

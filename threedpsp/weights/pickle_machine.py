@@ -215,7 +215,7 @@ class PickleMachine:
     def name(self, module: Any, name: Any) -> None:
         """Push a name, if the file may use it."""
         if not all(isinstance(p, str) and len(p) < 200 and _IDENTIFIER.fullmatch(p) for p in (module, name)):
-            raise WeightsError(f"it refers to {str(module)[:40]!r} {str(name)[:40]!r}, which is no name of a class.")
+            raise WeightsError(f"it refers to {_shown(module)} {_shown(name)}, which is no name of a class.")
         value = Global(module, name)
         self.names.check(value)
         self.push(value)
@@ -281,9 +281,14 @@ def _decoded(data: bytes) -> str:
         raise WeightsError("it is damaged: a text is not text.") from error
 
 
+def _shown(value: Any) -> str:
+    """The beginning of a text; of anything else the kind, because writing it out may never end."""
+    return repr(value[:40]) if isinstance(value, str) else f"({type(value).__name__})"
+
+
 def _plain_key(key: Any) -> Any:
-    """A key of a dict or a set, if it is short and simple (hashing deep values can exhaust the stack)."""
-    flat = key if isinstance(key, tuple) and len(key) < 100 else (key,)
+    """A key of a dict or a set, if it is simple (hashing deep values can exhaust the stack)."""
+    flat = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
     if not all(part is None or isinstance(part, (str, int, float, bytes)) for part in flat):
         raise WeightsError("it has a dict whose keys are not plain values. Do not trust this file.")
     return key

@@ -20,7 +20,7 @@ from ..encoder.encoder import Encoder
 from ..encoder.triplanenet import TriPlaneNet, TriPlaneNetConfig
 from ..errors import ThreeDPSPError, WeightsError
 from .eg3d_file import recognise_eg3d
-from .limits import config_from_file
+from .limits import config_from_file, plain_settings
 from .recognised import Recognised, shapes_of, usable
 from .torch_file import LEGACY_START, ZIP_START, read_torch
 from .torch_state import recognise_state
@@ -160,4 +160,4 @@ def _json_dict(text: str) -> dict[str, Any]:
         raise WeightsError("its configuration is not JSON; it is damaged.") from error
     if not isinstance(value, dict):
         raise WeightsError("its configuration is not a set of names and values; it is damaged.")
-    return value
+    return plain_settings(value, "settings")

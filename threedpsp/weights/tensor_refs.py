@@ -105,6 +105,7 @@ class TensorNames(Names):
         if path == "torch._utils._rebuild_parameter":
             if not arguments or not isinstance(arguments[0], TensorRef):
                 raise WeightsError("it is damaged: a parameter without a tensor.")
+            _check_bare(arguments[1:])
             return arguments[0]
         if path == "numpy.dtype":
             return _dtype(arguments)
@@ -130,6 +131,7 @@ class TensorNames(Names):
         storage, offset, shape, stride = arguments[:4] if len(arguments) >= 4 else (None, 0, (), ())
         if not isinstance(storage, StorageRef | Span) or not all(map(_sizes, ((offset,), shape, stride))):
             raise WeightsError("it is damaged: a tensor without a place or a shape.")
+        _check_bare(arguments[4:])
         if len(shape) != len(stride):
             raise WeightsError(f"it is damaged: a tensor of shape {list(shape)} with strides {list(stride)}.")
         tensor = TensorRef(storage, offset, shape, stride)
@@ -137,6 +139,12 @@ class TensorNames(Names):
         tensor.check(storage.numel if isinstance(storage, StorageRef) else storage.length)
         self.tensors.append(tensor)
         return tensor
+
+
+def _check_bare(arguments: tuple[Any, ...]) -> None:
+    """Raises WeightsError unless what follows a tensor says whether it was trained, and has no hooks."""
+    if len(arguments) > 2 or not all(isinstance(a, bool) or (isinstance(a, dict) and not a) for a in arguments):
+        raise WeightsError("it holds more than a tensor where a tensor should be. Do not trust this file.")
 
 
 def _sizes(values: Any) -> bool:
