@@ -156,3 +156,33 @@ def test_damaged_or_foreign_weights_are_refused(tmp_path: Path, drawn_lpips) -> 
     (tmp_path / "trunk.pth").write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="cannot be read"):
         LPIPS("alex", trunk_path=tmp_path / "trunk.pth")
+
+
+def test_hostile_weights_are_refused_and_not_run(tmp_path: Path, drawn_lpips) -> None:  # noqa: ANN001
+    drawn_lpips("alex")
+    torch.save(Touch(tmp_path / "ran"), tmp_path / "trunk.pth")
+    with pytest.raises(WeightsError, match="trunk.pth cannot be read"):
+        LPIPS("alex", trunk_path=tmp_path / "trunk.pth")
+    torch.save([torch.zeros(2)], tmp_path / "trunk.pth")
+    with pytest.raises(WeightsError, match="does not hold weights"):
+        LPIPS("alex", trunk_path=tmp_path / "trunk.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_replaced_file_does_not_reach_into_loaded_weights(tmp_path: Path, drawn_lpips) -> None:  # noqa: ANN001
+    metric = drawn_lpips("alex")
+    before = metric(*image_pair(64, 64))
+    for name in ("heads.pth", "trunk.pth"):
+        with open(tmp_path / name, "r+b") as file:
+            file.write(bytes(file.seek(0, 2)))
+    assert torch.equal(metric(*image_pair(64, 64)), before)
+
+
+class Touch:
+    """Makes a file when it is unpickled by something that runs what a pickle says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError, MissingDependencyError, WeightsError
+from ..errors import InputError, WeightsError
 from .irse_blocks import IRSE50_WIDTHS, SEPool, input_layer, irse_body
 
 CROP_ROWS = (70, 446)  # of an EG3D crop at 512 pixels
@@ -26,7 +23,7 @@ class ArcFaceIdentity(nn.Module):
     """EG3D crops [N,3,R,R] in [-1,1] -> unit-length embeddings [N,512]. Frozen, differentiable in the images."""
 
     def __init__(self, *, se_pool: SEPool = "avg") -> None:
-        """Without weights yet; see `load`.
+        """Without weights yet; see `from_state`, and `weights.load.load_arcface` for files.
 
         Args:
             se_pool: "avg" as the weights were trained; "max" is what the published 3DpSp computes with them.
@@ -43,26 +40,6 @@ class ArcFaceIdentity(nn.Module):
             nn.BatchNorm1d(EMBEDDING),
         )
         self.requires_grad_(False).eval()
-
-    @staticmethod
-    def load(path: Path) -> ArcFaceIdentity:
-        """The network with the weights of `model_ir_se50.pth`.
-
-        Raises:
-            MissingDependencyError: the file is not there.
-            WeightsError: the file is damaged or holds another network.
-        """
-        if not path.is_file():
-            raise MissingDependencyError(
-                f"The ArcFace identity measure needs {WEIGHTS_FILE}, which is not at {path}. Put the file there "
-                "(pSp's repository links to it), or use the built-in dlib identity."
-            )
-        try:
-            return ArcFaceIdentity.from_state(torch.load(path, map_location="cpu", weights_only=True))
-        except (RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError, WeightsError) as error:
-            raise WeightsError(
-                f"{path} does not hold ArcFace's IR-SE50 ({error}). Fetch {WEIGHTS_FILE} again."
-            ) from error
 
     @staticmethod
     def from_state(state: Mapping[str, Tensor], *, se_pool: SEPool = "avg") -> ArcFaceIdentity:

@@ -7,7 +7,6 @@ They are different measures with different values: their names must not be mixed
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Literal, get_args
 
 import torch
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import InputError, MissingDependencyError, WeightsError
+from ..weights.torch_file import read_torch
 from .package_files import package_file
 from .trunks import Trunk, alexnet, unit_length, vgg16
 
@@ -140,10 +140,17 @@ def _check_name(net: str) -> None:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a torch file, through the guarded reader.
+
+    Raises:
+        WeightsError: damaged, hostile, or something else than tensors by name.
+    """
     try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError) as error:
-        raise WeightsError(f"{path} cannot be read as PyTorch weights ({error}). Fetch it again.") from error
+        state = read_torch(path)
+    except (WeightsError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as PyTorch weights: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} does not hold weights (tensors by name). Fetch it again.")
     return state
 
 
@@ -152,4 +159,4 @@ def _heads(state: dict[str, Tensor], path: Path) -> list[Tensor]:
     missing = [name for name in names if name not in state]
     if missing:
         raise WeightsError(f"{path} lacks {', '.join(missing)}: it is not a file of head weights.")
-    return [state[name] for name in names]
+    return [state[name].clone() for name in names]  # the reader leaves them in the file

@@ -22,6 +22,7 @@ from ..encoder.inversion import invert_steps
 from ..errors import InputError
 from ..preprocessing.landmark_model import mirror_index
 from ..weights.load import load_generator, save_encoder, save_generator
+from ..weights.torch_file import read_torch
 from .batches import Augmentation, PortraitBatches
 from .portraits import PortraitSet
 
@@ -34,7 +35,7 @@ def load_networks(checkpoint: Path) -> tuple[Generator, Encoder]:
     """The averaged networks of a joint training's checkpoint, in eval mode, the generator rounded to fp16."""
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint} does not exist; give the checkpoint of a joint training.")
-    state = torch.load(checkpoint, weights_only=True)
+    state = read_torch(checkpoint)
     generator = Generator(GeneratorConfig.tiny()).eval().requires_grad_(False)
     generator.load_state_dict({name: t.half().float() for name, t in state["generator_ema"].items()})
     sizes = generator.config

@@ -35,6 +35,7 @@ from ..metrics.identity import DlibIdentity
 from ..metrics.perceptual import STLPIPS
 from ..preprocessing.landmark_model import mirror_index
 from ..types import TriPlanes
+from ..weights.torch_file import read_torch
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches, eye_and_mouth_weight, eye_strip
 from .config import JointConfig
 from .latents import principal_latents
@@ -375,7 +376,7 @@ class JointTrainer:
         path = self.checkpoint_path()
         if not path.is_file():
             return False
-        state = torch.load(path, weights_only=True)
+        state = read_torch(path)
         self.step = state["step"]
         for name in ("generator", "encoder", "generator_ema", "encoder_ema"):
             getattr(self, name).load_state_dict(state[name])

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import InputError
+from ..weights.torch_file import read_torch
 
 NETWORKS = ("generator", "encoder")
 
@@ -26,7 +27,7 @@ def pack(run: Path, output: Path) -> None:
     paths = sorted(run.glob("checkpoint_*_of_*.pt"))
     if not paths:
         raise InputError(f"No checkpoint in {run}.")
-    states = [torch.load(path, weights_only=True) for path in paths]
+    states = [read_torch(path) for path in paths]
     tensors: dict[str, Tensor] = {"latent_avg": states[0]["latent_avg"]}
     for network in NETWORKS:
         tensors |= {f"{network}/{name}": t for name, t in states[0][network].items()}
