@@ -115,6 +115,28 @@ def test_embedded_model_needs_no_file(tmp_path: Path):
     assert find_encoder("tiny") == EMBEDDED["tiny"]
 
 
+def test_names_of_the_list_are_not_hidden_by_the_current_folder(tmp_path: Path):
+    """A folder or file that happens to be called like a name of the list is meant only where it is written as a path."""
+    (tmp_path / "current" / "3dpsp").mkdir()
+    put(tmp_path / "current" / "tiny")
+    encoder = put(tmp_path / "w" / "3DpSp.pt")
+    assert find_weights("3dpsp", [tmp_path / "w"]) == encoder
+    assert find_weights("./3dpsp", [tmp_path / "w"]) == Path("3dpsp")
+    assert find_weights("tiny") == EMBEDDED["tiny"]
+    explicit = find_weights("./tiny")
+    assert explicit.samefile(tmp_path / "current" / "tiny")
+    assert str(explicit) != "tiny"  # what is given this path later must not take it for the name
+    encoder.unlink()
+    with pytest.raises(WeightsError, match="threedpsp weights download 3dpsp"):
+        find_weights("3dpsp", [tmp_path / "w"])
+
+
+def test_other_names_are_looked_for_in_the_current_folder_first(tmp_path: Path):
+    (tmp_path / "current" / "mine").mkdir()
+    put(tmp_path / "w" / "mine.safetensors")
+    assert find_weights("mine", [tmp_path / "w"]) == Path("mine")
+
+
 def test_file_of_the_current_folder_is_found_by_name(tmp_path: Path):
     put(tmp_path / "current" / PKL)
     put(tmp_path / "w" / PKL)

@@ -61,9 +61,10 @@ def locate(entry: Entry, extra_dirs: Sequence[str | Path] = ()) -> Path | None:
 def find_weights(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()) -> Path:
     """The file or folder that a name or a path means.
 
-    A name has no folder in it and is looked up in this order: the embedded models, the current folder, the catalogue
-    (by name or file name), then files and model folders of that name in the search path. Anything with a separator or
-    with `..` is a path, taken as it is and never joined to a folder of the search path.
+    Anything with a separator or with `..` is a path, taken as it is and never joined to a folder of the search path:
+    `./tiny` is a file or folder of the current one. The embedded models' names and the catalogue's mean what the list
+    says, whatever the current folder holds. Other names (files of the catalogue among them) are looked up in the
+    current folder, then in the catalogue, then as files and model folders in the search path.
 
     Args:
         name_or_path: "tiny", a name of the catalogue, a file name, or a path.
@@ -77,11 +78,12 @@ def find_weights(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()
         return EMBEDDED[text]
     try:
         path = Path(name_or_path).expanduser()
-        if path.exists() and text not in ("", "."):
-            return path
-        if _is_path(name_or_path):
+        is_path, entry = _is_path(name_or_path), find_entry(text)
+        listed = entry is not None and text.lower() == entry.name and not is_path
+        if path.exists() and text not in ("", ".") and not listed:
+            return path.absolute() if str(path) in EMBEDDED else path  # "./tiny" must not become a name again
+        if is_path:
             raise WeightsError(_missing(text, f"There is no file {path}."))
-        entry = find_entry(text)
         found = None if entry is None else locate(entry, extra_dirs)
         if found is not None:
             return found
