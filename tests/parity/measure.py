@@ -32,20 +32,18 @@ class Measured:
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
-    """max|a - b| / max|b|; infinite where shapes differ or a number is none."""
+    """max|a - b| / max|b|; infinite where shapes differ, there are no numbers, or one of them is not a number."""
     return _error(actual, expected, expected.double().abs().max().clamp_min(1e-12).item() if expected.numel() else 1.0)
 
 
 def absolute_error(actual: Tensor, expected: Tensor) -> float:
-    """max|a - b|; infinite where shapes differ."""
+    """max|a - b|; infinite where shapes differ, there are no numbers, or one of them is not a number."""
     return _error(actual, expected, 1.0)
 
 
 def _error(actual: Tensor, expected: Tensor, scale: float) -> float:
-    if actual.shape != expected.shape:
+    if actual.shape != expected.shape or not expected.numel():
         return math.inf
-    if not actual.numel():
-        return 0.0
     error = (actual.double() - expected.double()).abs().max().item() / scale
     return math.inf if math.isnan(error) else error
 

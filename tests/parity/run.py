@@ -58,13 +58,14 @@ class CaseResult:
 
     @property
     def passed(self) -> bool:
-        """Everything that was measured is within its tolerance, and something was."""
-        return not self.error and bool(self.measured) and all(m.passed for m in self.measured)
+        """Something was measured, all of it is within its tolerance, and no recorded output was left out."""
+        complete = bool(self.measured) and not self.not_compared
+        return not self.error and complete and all(m.passed for m in self.measured)
 
     def __str__(self) -> str:
         verdict = "ok  " if self.passed else "FAIL"
         words = self.error or "  ".join(map(str, self.measured))
-        rest = f"  (not compared: {', '.join(self.not_compared)})" if self.not_compared else ""
+        rest = f"  NOT COMPARED: {', '.join(self.not_compared)}" if self.not_compared else ""
         return f"{verdict} {self.name:<36} {words}{rest}  {self.seconds:.1f} s"
 
     def to_dict(self) -> dict[str, object]:
