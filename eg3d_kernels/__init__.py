@@ -1,6 +1,6 @@
 """Numeric operations of EG3D: one contract each, in plain torch and compiled."""
 
-from ._backend import Implementation, available_implementations
+from ._backend import Implementation, available_implementations, unavailable_reason
 from .errors import KernelUnavailableError
 from .query_points import query_points
 from .render_rays import render_rays
@@ -16,4 +16,5 @@ __all__ = [
     "query_points",
     "render_rays",
     "sample_planes",
+    "unavailable_reason",
 ]

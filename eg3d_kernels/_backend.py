@@ -77,6 +77,15 @@ def available_implementations(op: str) -> tuple[str, ...]:
     return ("reference", "cpu")
 
 
+def unavailable_reason() -> str:
+    """Why the compiled library cannot be used here, in one line; empty where it can; may compile."""
+    try:
+        library()
+    except KernelUnavailableError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
 def choose(op: str, implementation: Implementation, tensors: Sequence[Tensor]) -> Literal["reference", "cpu"]:
     """The implementation to run on these tensors.
 

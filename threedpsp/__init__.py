@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .camera import Camera
     from .eg3d.config import GeneratorConfig, RenderConfig
+    from .encoder.blend import blend, one_person
     from .encoder.config import EncoderConfig
     from .encoder.refine import RefineConfig
     from .errors import (
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
         ThreeDPSPError,
         WeightsError,
     )
+    from .evaluation.compare import compare
     from .export.latent_file import load_inversion, save_inversion
+    from .export.overlay import pose_overlay
     from .export.video import write_video
-    from .paths import camera_path, keyframes
+    from .paths import camera_path, keyframes, parse_keyframes
     from .pipeline import Pipeline, load, prepare
     from .rendering import render
+    from .sampling import random_head
+    from .setup_check import check_setup
+    from .stages import align, confidence_heat, confidence_on_photo, estimate_confidence, estimate_pose
     from .types import FaceCrop, Inversion, Mesh, Render, TriPlanes, WPlus
+    from .viewer_camera import camera_from_viewer
+    from .views import own_views, render_views
     from .weights.systems import load_generator
 
 _HOMES = {
@@ -45,13 +53,28 @@ _HOMES = {
     "TriPlanes": "types",
     "WPlus": "types",
     "WeightsError": "errors",
+    "align": "stages",
+    "blend": "encoder.blend",
+    "camera_from_viewer": "viewer_camera",
     "camera_path": "paths",
+    "check_setup": "setup_check",
+    "compare": "evaluation.compare",
+    "confidence_heat": "stages",
+    "confidence_on_photo": "stages",
+    "estimate_confidence": "stages",
+    "estimate_pose": "stages",
     "keyframes": "paths",
     "load": "pipeline",
     "load_generator": "weights.systems",
     "load_inversion": "export.latent_file",
+    "one_person": "encoder.blend",
+    "own_views": "views",
+    "parse_keyframes": "paths",
+    "pose_overlay": "export.overlay",
     "prepare": "pipeline",
+    "random_head": "sampling",
     "render": "rendering",
+    "render_views": "views",
     "save_inversion": "export.latent_file",
     "write_video": "export.video",
 }
@@ -75,13 +98,28 @@ __all__ = [
     "TriPlanes",
     "WPlus",
     "WeightsError",
+    "align",
+    "blend",
+    "camera_from_viewer",
     "camera_path",
+    "check_setup",
+    "compare",
+    "confidence_heat",
+    "confidence_on_photo",
+    "estimate_confidence",
+    "estimate_pose",
     "keyframes",
     "load",
     "load_generator",
     "load_inversion",
+    "one_person",
+    "own_views",
+    "parse_keyframes",
+    "pose_overlay",
     "prepare",
+    "random_head",
     "render",
+    "render_views",
     "save_inversion",
     "write_video",
 ]

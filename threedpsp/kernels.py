@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         query_points,
         render_rays,
         sample_planes,
+        unavailable_reason,
     )
 else:
     _inside_pack = "." in __package__
@@ -27,6 +28,7 @@ else:
     query_points = _kernels.query_points
     render_rays = _kernels.render_rays
     sample_planes = _kernels.sample_planes
+    unavailable_reason = _kernels.unavailable_reason
 
 __all__ = [
     "Implementation",
@@ -37,4 +39,5 @@ __all__ = [
     "query_points",
     "render_rays",
     "sample_planes",
+    "unavailable_reason",
 ]

@@ -13,7 +13,7 @@ from numpy import ndarray
 from .camera import Camera
 from .eg3d.generator import Generator
 from .encoder import refine as refining
-from .encoder.inversion import InversionNetwork, check_belongs, invert
+from .encoder.inversion import ImageCallback, InversionNetwork, check_belongs, invert
 from .encoder.methods import MethodName
 from .encoder.pti import PivotalTuning
 from .encoder.refine import RefineConfig, RefineProgress
@@ -60,6 +60,7 @@ class Pipeline:
         steps: int | None = None,
         refine: RefineConfig | bool = False,  # noqa: A002 - the word users know
         on_progress: Progress | None = None,
+        on_image: ImageCallback | None = None,
     ) -> Inversion:
         """A face as a latent: the system's steps, then refining if asked for.
 
@@ -70,6 +71,7 @@ class Pipeline:
             steps: of the system; default is its own (3DpSp 5, pSp and e4e 1, TriPlaneNet 2, PTI 800).
             refine: True for the default budget, or a RefineConfig.
             on_progress: called after every step of the encoder, and with the percentage spent while refining.
+            on_image: called before that with the picture so far, [N,3,R,R] in [-1,1]: a live preview.
 
         Raises:
             InputError: refining several photos at once, an impossible number of steps, or an unknown method.
@@ -87,8 +89,11 @@ class Pipeline:
             crop.camera,
             steps,
             on_step=lambda done, total: on_progress("encode", done, total),
+            on_image=on_image,
         )
-        return self.refine(inversion, crop, refine, on_progress=on_progress) if refine else inversion
+        if not refine:
+            return inversion
+        return self.refine(inversion, crop, refine, on_progress=on_progress, on_image=on_image)
 
     def refine(
         self,
@@ -97,11 +102,14 @@ class Pipeline:
         config: RefineConfig | bool = True,
         *,
         on_progress: Progress | None = None,
+        on_image: ImageCallback | None = None,
     ) -> Inversion:
         """Brings a finished inversion closer to its photo (see `RefineConfig`)."""
         report = on_progress or _quiet
 
         def on_step(progress: RefineProgress) -> None:
+            if on_image is not None:
+                on_image(progress.image)
             report("refine", min(99, int(100 * progress.fraction)), 100)
 
         report("refine", 0, 100)

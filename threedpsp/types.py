@@ -32,6 +32,29 @@ class FaceCrop:
     landmarks: Tensor | None = None
     notes: tuple[str, ...] = ()
 
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def __getitem__(self, index: int) -> FaceCrop:
+        """One of the photos, as a batch of one; the notes stay with all."""
+        one = slice(index, index + 1 or None)
+        sigma, affine, points = (
+            None if part is None else part[one] for part in (self.mirror_sigma, self.source_to_crop, self.landmarks)
+        )
+        return FaceCrop(self.image[one], self.camera[one], sigma, affine, points, self.notes)
+
+    @staticmethod
+    def cat(crops: list[FaceCrop]) -> FaceCrop:
+        """Crops of one size, one after another; what not all of them have is left out."""
+        return FaceCrop(
+            image=torch.cat([c.image for c in crops]),
+            camera=Camera.cat([c.camera for c in crops]),
+            mirror_sigma=_cat([c.mirror_sigma for c in crops]),
+            source_to_crop=_cat([c.source_to_crop for c in crops]),
+            landmarks=_cat([c.landmarks for c in crops]),
+            notes=tuple(note for c in crops for note in c.notes),
+        )
+
 
 @dataclass(frozen=True)
 class WPlus:
@@ -79,6 +102,15 @@ class Render:
     image_depth: Tensor
     opacity: Tensor
 
+    def __getitem__(self, index: int) -> Render:
+        """One of the views, as a batch of one."""
+        one = slice(index, index + 1 or None)
+        return Render(self.image[one], self.image_raw[one], self.image_depth[one], self.opacity[one])
+
+    def to(self, device: torch.device | str) -> Render:
+        """The same on another device."""
+        return Render(*(t.to(device) for t in (self.image, self.image_raw, self.image_depth, self.opacity)))
+
 
 @dataclass(frozen=True)
 class Inversion:
@@ -98,6 +130,38 @@ class Inversion:
     generator_delta: dict[str, Tensor] | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return self.latent.ws.shape[0]
+
+    def split(self) -> list[Inversion]:
+        """Each photo's head by itself; weights tuned for all of them stay with each."""
+        return [self._one(i) for i in range(len(self))]
+
+    def _one(self, i: int) -> Inversion:
+        one = slice(i, i + 1)
+        return Inversion(
+            latent=WPlus(self.latent.ws[one], self.latent.generator),
+            camera=self.camera.expand(len(self))[i],
+            render=None if self.render is None else self.render[i],
+            steps=tuple((ws[one], image[one]) for ws, image in self.steps),
+            plane_offset=None if self.plane_offset is None else self.plane_offset[one],
+            generator_delta=self.generator_delta,
+            info=self.info,
+        )
+
+    def to(self, device: torch.device | str) -> Inversion:
+        """The same on another device."""
+        delta = self.generator_delta
+        return Inversion(
+            latent=WPlus(self.latent.ws.to(device), self.latent.generator),
+            camera=self.camera.to(device),
+            render=None if self.render is None else self.render.to(device),
+            steps=tuple((ws.to(device), image.to(device)) for ws, image in self.steps),
+            plane_offset=to_device(self.plane_offset, device),
+            generator_delta=None if delta is None else {name: value.to(device) for name, value in delta.items()},
+            info=self.info,
+        )
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -111,3 +175,9 @@ class Mesh:
 def to_device(value: Any, device: torch.device | str) -> Any:
     """A tensor, camera or None on another device."""
     return value if value is None else value.to(device)
+
+
+def _cat(parts: list[Tensor | None]) -> Tensor | None:
+    """All of them joined, or None where one is missing."""
+    present = [part for part in parts if part is not None]
+    return torch.cat(present) if len(present) == len(parts) else None

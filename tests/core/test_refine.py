@@ -222,7 +222,7 @@ def test_missing_packages_drop_their_terms_with_a_note(
         raise MissingDependencyError("It is missing. Run 'pip install it'.")
 
     monkeypatch.setattr(refine_terms, "shared_network", absent)
-    monkeypatch.setattr(refine_terms, "_shared_perceptual", absent)
+    monkeypatch.setattr(refine_terms, "shared_perceptual", absent)
     refined = refine(generator, start, crop, RefineConfig(steps=3))
     info = refined.info["refine"]
     assert set(info["after"]) == {"l2", "distance"}

@@ -29,6 +29,7 @@ LATENT_AVG_SAMPLES = 100_000
 _BATCH = 4096
 
 StepCallback = Callable[[int, int], None]
+ImageCallback = Callable[[Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def compute_latent_avg(generator: Generator, n: int = LATENT_AVG_SAMPLES, seed: 
     total = torch.zeros(1, generator.config.num_ws, generator.config.w_dim, dtype=torch.float64)
     for start in range(0, n, _BATCH):
         z = torch.randn(min(_BATCH, n - start), generator.config.z_dim, generator=random)
-        camera = Camera.frontal().to(generator.device)
+        camera = generator.frontal_camera
         total += generator.mapping(z.to(generator.device), camera).double().sum(0, keepdim=True).cpu()
     return (total / n).float().to(generator.device)
 
@@ -123,7 +124,7 @@ def compute_latent_avg(generator: Generator, n: int = LATENT_AVG_SAMPLES, seed: 
 @torch.no_grad()
 def compute_avg_image(generator: Generator, latent_avg: Float[Tensor, "1 l w"], side: int) -> Float[Tensor, "1 3 r r"]:
     """The mean latent seen by the frontal camera, resized (bilinear) to the encoder's side; the first estimate."""
-    image = generator.synthesis(latent_avg, Camera.frontal().to(latent_avg.device)).image
+    image = generator.synthesis(latent_avg, generator.frontal_camera).image
     return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="bilinear")
 
 
@@ -218,10 +219,12 @@ def invert(
     *,
     avg_image: Float[Tensor, "1 3 r r"] | None = None,
     on_step: StepCallback | None = None,
+    on_image: ImageCallback | None = None,
 ) -> Inversion:
     """All steps of `invert_steps`; the last one's ws and render, and every step's ws and image.
 
     on_step: called with (steps done, steps in all) after each; an exception that it raises ends the loop.
+    on_image: called before that with the picture so far, [N,3,R,R].
     """
     started = time.perf_counter()
     total = step_count(encoder, n_iters)
@@ -229,6 +232,8 @@ def invert(
     last: InversionStep | None = None
     for last in invert_steps(encoder, generator, image, camera, n_iters, avg_image=avg_image):
         kept.append((last.ws, last.image))
+        if on_image is not None:
+            on_image(last.render.image)
         if on_step is not None:
             on_step(len(kept), total)
     if last is None:

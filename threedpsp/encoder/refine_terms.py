@@ -52,7 +52,7 @@ class PhotoTarget:
         self.identity: DlibIdentity | None = None
         if self.config.perceptual_weight > 0 and self.side >= SMALLEST_SIDE:
             try:
-                self.perceptual = _shared_perceptual(device)
+                self.perceptual = shared_perceptual(device)
                 self.photo_features = self.perceptual.features(self.photo)
             except MissingDependencyError as error:
                 self.notes.append(f"Refined without the perceptual term: {error}")
@@ -138,7 +138,7 @@ class NovelViews:
             # even steps over the whole range, each somewhere within its stratum
             yaw = camera.yaw_degrees + turn * (2 * (index + draw.random()) / NOVEL_VIEWS - 1)
             pitch = camera.pitch_degrees + NOVEL_PITCH_DEGREES * draw.uniform(-1, 1)
-            view = Camera.orbit(yaw.cpu(), pitch.cpu()).to(ws.device)
+            view = generator.config.camera_sphere.at(yaw.cpu(), pitch.cpu()).to(ws.device)
             seen = raw_view(generator, planes, view, side)
             landmarks = None if world is None else project_points(world, view) * side
             self.views.append(_View(view, landmarks, seen.depth, seen.opacity))
@@ -158,5 +158,6 @@ class NovelViews:
 
 
 @lru_cache(maxsize=2)
-def _shared_perceptual(device: str) -> STLPIPS:
+def shared_perceptual(device: str) -> STLPIPS:
+    """ST-LPIPS (AlexNet) on a device, read once for refining and comparing."""
     return STLPIPS("alex").to(device)

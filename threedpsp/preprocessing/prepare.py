@@ -29,6 +29,7 @@ def prepare_photo(
     border: Border = "black",
     with_mirror_sigma: bool = False,
     deep3d: Deep3D | None = None,
+    faces: list[Face] | None = None,
 ) -> FaceCrop:
     """Find the face, cut EG3D's crop, estimate the camera.
 
@@ -39,6 +40,7 @@ def prepare_photo(
         border: what lies outside the photo: black, or the photo mirrored at its edges.
         with_mirror_sigma: also estimate the uncertainty of the flip.
         deep3d: takes the camera from this network, as the published preprocessing does; default: from the landmarks.
+        faces: found elsewhere, in the photo's pixels, in any order; default: they are searched here.
 
     Returns:
         A FaceCrop of one photo; `landmarks` in crop pixels, `notes` with what the user should know.
@@ -51,7 +53,8 @@ def prepare_photo(
     if size < 16:
         raise InputError(f"size must be at least 16 pixels; got {size}.")
     photo = load_photo(source)
-    chosen, notes = _choose_face(detect_faces(photo.image), face)
+    found = detect_faces(photo.image) if faces is None else sorted(faces, key=lambda f: -f.size)
+    chosen, notes = _choose_face(found, face)
     five = five_points(chosen.points)
     crop, source_to_crop = crop_face(photo.image, five, size, border)
     landmarks = apply_affine(source_to_crop, chosen.points)

@@ -15,13 +15,15 @@ from ..encoder.inversion import InversionNetwork
 from ..encoder.methods import METHODS, MethodName
 from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
+from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
 from ..preprocessing.deep3d import Deep3D
-from .load import load_deep3d, load_inverter
+from .load import load_confnet, load_deep3d, load_inverter
 from .load import load_generator as read_generator
 from .search import find_encoder, find_weights
 
 PoseName = Literal["mediapipe", "deep3d"]
+ConfidenceSource = Literal["builtin", "unsup3d"]
 
 
 def load_generator(
@@ -165,6 +167,34 @@ def pose_network(
 def _shared_deep3d(path: Path, _: int) -> Deep3D:
     """Loaded once for many photos, again when the file changes."""
     return load_deep3d(path)
+
+
+def confidence_network(
+    source: ConfidenceSource, weights_dirs: Sequence[str | Path] = (), confnet_weights: str | Path | None = None
+) -> ConfNet | Literal["builtin"]:
+    """unsup3d's network if the uncertainty of the flip is to come from it; else the name of our own estimate.
+
+    Args:
+        source: "builtin" or "unsup3d".
+        weights_dirs: folders that are searched first.
+        confnet_weights: the network's file; default: `checkpoint030.pth` in the search path.
+
+    Raises:
+        InputError: no such source.
+        WeightsError: the file is missing (the message says which), damaged, or holds another network.
+    """
+    if source not in ("builtin", "unsup3d"):
+        raise InputError(f"The uncertainty of the flip comes from 'builtin' or 'unsup3d'; got {source!r}.")
+    if source == "builtin":
+        return "builtin"
+    path = find_weights("confnet" if confnet_weights is None else confnet_weights, weights_dirs)
+    return _shared_confnet(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _shared_confnet(path: Path, _: int) -> ConfNet:
+    """Loaded once for many photos, again when the file changes."""
+    return load_confnet(path)
 
 
 def _needs(method: str) -> str:
