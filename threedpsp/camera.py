@@ -3,7 +3,8 @@
 World: y up, the face looks towards +z, unit = EG3D's world unit (the head is about 0.6 high).
 Camera: OpenCV axes, x right, y down, z forward. `cam2world` maps camera to world coordinates.
 Intrinsics are divided by the image's side: fx = fy = 2985.29 / 700 and cx = cy = 0.5 for EG3D crops.
-Cameras sit on a sphere of `RADIUS` about the world origin and look at `PIVOT`.
+Cameras sit on a sphere about the world origin and look at a pivot: those of face models on one of `RADIUS` at `PIVOT`,
+those of other generators as their `GeneratorConfig.camera_sphere` says.
 Yaw and pitch are true angles in degrees, 0 = frontal, positive = camera to its right / up.
 Source: EG3D's published conventions, checked against recorded poses.
 """
@@ -120,8 +121,29 @@ class Camera:
 
     @staticmethod
     def frontal() -> Camera:
-        """At (0,0,2.7), looking at the pivot, with EG3D's field of view of 18.837 degrees (focal 4.2634)."""
-        return Camera.orbit(0.0, focal=focal_from_fov_degrees(18.837))
+        """A face model's, at (0,0,2.7), looking at the pivot; see `CameraSphere.frontal` for other generators'."""
+        return FACE_SPHERE.frontal()
+
+
+@dataclass(frozen=True)
+class CameraSphere:
+    """Where a generator's cameras stand and where they look; by default those of face models."""
+
+    radius: float = RADIUS
+    """Of the sphere about the world origin on which they stand, world units."""
+    pivot: tuple[float, float, float] = PIVOT
+    """The point that they look at, world units."""
+
+    def at(self, yaw_degrees: float | Tensor, pitch_degrees: float | Tensor = 0.0, *, focal: float = FOCAL) -> Camera:
+        """Cameras at true yaw and pitch (degrees, scalars or [N])."""
+        return Camera.orbit(yaw_degrees, pitch_degrees, radius=self.radius, pivot=self.pivot, focal=focal)
+
+    def frontal(self) -> Camera:
+        """At (0,0,radius), with EG3D's field of view of 18.837 degrees (focal 4.2634): conditions and averages."""
+        return self.at(0.0, focal=focal_from_fov_degrees(18.837))
+
+
+FACE_SPHERE = CameraSphere()
 
 
 def look_at(position: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4 4"]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .camera import Camera
+from .camera import FACE_SPHERE, Camera, CameraSphere
 from .encoder.refine import RefineConfig
 from .errors import MissingDependencyError
 from .export.images import save_png, to_uint8
@@ -50,9 +50,9 @@ class VideoOptions:
     size: int = 512
     """Side of the video in pixels; the model's own pictures are enlarged to it, never shrunk."""
 
-    def cameras(self, start: Camera) -> Camera:
-        """The path, starting at (or framed like) a photo's camera."""
-        return camera_path(self.path, self.frames, start, yaw_degrees=self.yaw, pitch_degrees=self.pitch)
+    def cameras(self, start: Camera, sphere: CameraSphere = FACE_SPHERE) -> Camera:
+        """The path, starting at (or framed like) a photo's camera; sphere: the generator's."""
+        return camera_path(self.path, self.frames, start, yaw_degrees=self.yaw, pitch_degrees=self.pitch, sphere=sphere)
 
 
 def photo_to_results(
@@ -92,7 +92,7 @@ def photo_to_results(
     if refine:
         inversion = pipeline.refine(inversion, crop, refine, on_progress=on_progress)
         seconds["refine"] = time.perf_counter() - started - sum(seconds.values())
-    cameras = video.cameras(inversion.camera)
+    cameras = video.cameras(inversion.camera, pipeline.generator.config.camera_sphere)
     with atomic_folder(folder) as temporary:
         save_png(temporary / "crop.png", to_uint8(crop.image)[0])
         frames = pipeline.frames(inversion, cameras, side=video.size, on_progress=on_progress)
@@ -172,7 +172,8 @@ def quality(crop: FaceCrop, inversion: Inversion) -> dict[str, Any]:
 
 def _sheet_views(pipeline: Pipeline, inversion: Inversion) -> list[tuple[str, Render]]:
     """Captions and renders of other views."""
-    renders = pipeline.render(inversion, views(SHEET_YAWS, inversion.camera))
+    cameras = views(SHEET_YAWS, inversion.camera, sphere=pipeline.generator.config.camera_sphere)
+    renders = pipeline.render(inversion, cameras)
     return [(f"{yaw:+.0f} degrees", view) for yaw, view in zip(SHEET_YAWS, renders, strict=True)]
 
 

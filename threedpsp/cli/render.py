@@ -39,7 +39,7 @@ class Render(GeneratorCommand):
             raise InputError(f"The video is written as .mp4; got {target}.")
         with output_dir(target.parent):
             generator = self.load_generator()
-            cameras = self.video.options().cameras(inversion.camera)
+            cameras = self.video.options().cameras(inversion.camera, generator.config.camera_sphere)
             pictures = frames(generator, inversion, cameras, side=self.video.size, on_progress=self.progress())
             count = write_video(target, pictures, self.video.fps)
         self.result(f"video: {target}", {"video": str(target), "frames": count, "fps": self.video.fps})

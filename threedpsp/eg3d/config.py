@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..camera import PIVOT, RADIUS, CameraSphere
 from ..errors import InputError
 
 PlaneAxes = Literal["xy_xz_zx", "xy_xz_zy"]
@@ -104,8 +105,10 @@ class GeneratorConfig:
     """Per-pixel noise in super-resolution (published models: none)."""
     c_scale: float = 1.0
     c_gen_conditioning_zero: bool = False
-    camera_radius: float = 2.7
-    camera_pivot: tuple[float, float, float] = (0.0, 0.0, 0.2)
+    camera_radius: float = RADIUS
+    """Distance of the cameras from the world origin, world units."""
+    camera_pivot: tuple[float, float, float] = PIVOT
+    """The point that the cameras look at, world units."""
     background: Literal["none", "screen"] = "none"
     """"screen": the backbone also makes a background that stays put while the head turns."""
     rendering: RenderConfig = RenderConfig()
@@ -121,6 +124,11 @@ class GeneratorConfig:
                 f"super-resolution makes {made} pixels from sr_resolution {self.sr_resolution}, "
                 f"but img_resolution is {self.img_resolution}."
             )
+
+    @property
+    def camera_sphere(self) -> CameraSphere:
+        """Where this generator's cameras stand and look."""
+        return CameraSphere(self.camera_radius, self.camera_pivot)
 
     @property
     def block_resolutions(self) -> list[int]:

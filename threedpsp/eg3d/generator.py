@@ -40,6 +40,11 @@ class Generator(nn.Module):
         return self.backbone.mapping.w_avg.device
 
     @property
+    def frontal_camera(self) -> Camera:
+        """The camera that conditions and averages, where its own cameras stand, on its device."""
+        return self.config.camera_sphere.frontal().to(self.device)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits of the config and the weights; computed at first use (`reset_fingerprint` after training)."""
         if self._fingerprint is None:

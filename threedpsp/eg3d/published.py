@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ..camera import PIVOT, RADIUS
 from ..errors import InputError
 from .config import SUPERRESOLUTION, GeneratorConfig, RenderConfig
 
@@ -50,7 +51,7 @@ def _published_config(
         )
     if rendering.get("clamp_mode", "softplus") != "softplus":
         raise InputError(f"Density is clamped by softplus in every published generator, not {rendering['clamp_mode']}.")
-    radius, pivot = rendering.get("avg_camera_radius", 2.7), rendering.get("avg_camera_pivot", (0.0, 0.0, 0.2))
+    radius, pivot = rendering.get("avg_camera_radius", RADIUS), rendering.get("avg_camera_pivot", PIVOT)
     clamp = init.get("conv_clamp", _DEFAULT_CLAMP)
     x, y, z = (float(v) for v in pivot)
     return GeneratorConfig(

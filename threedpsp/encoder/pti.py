@@ -166,7 +166,7 @@ def perceptual_network() -> tuple[PerceptualDistance, str]:
 def mapped_mean(generator: Generator, n: int = MEAN_SAMPLES) -> tuple[Float[Tensor, "1 l w"], float]:
     """Mean of mapped w over n random z (frontal camera), and their standard deviation as one number."""
     random = random_generator(0)
-    camera = Camera.frontal().to(generator.device)
+    camera = generator.frontal_camera
     parts = []
     for first in range(0, n, _BATCH):
         z = torch.randn(min(_BATCH, n - first), generator.config.z_dim, generator=random).to(generator.device)

@@ -94,7 +94,7 @@ def refine(
 def mapped_spread(generator: Generator, n: int = 64) -> float:
     """Standard deviation of a number in w over random z: the unit in which steps and distances in W+ are measured."""
     z = torch.randn(n, generator.config.z_dim, generator=random_generator(0)).to(generator.device)
-    w = generator.mapping(z, Camera.frontal().to(generator.device))[:, 0]
+    w = generator.mapping(z, generator.frontal_camera)[:, 0]
     return max(w.std(0).mean().item(), 0.05)
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..camera import Camera
 from ..encoder.inversion import resize_photo
 from ..encoder.refine import RefineConfig
 from ..errors import InputError, ThreeDPSPError
@@ -139,7 +138,8 @@ class Evaluator:
             "identity": embedding_distance(self.identity.embed(image, landmarks) - embedding),
         }
         yaw = self.config.novel_yaw_degrees
-        views = [v.image.clamp(-1, 1) for v in self.pipeline.render(inversion, Camera.orbit(torch.tensor([-yaw, yaw])))]
+        cameras = self.pipeline.generator.config.camera_sphere.at(torch.tensor([-yaw, yaw]))
+        views = [v.image.clamp(-1, 1) for v in self.pipeline.render(inversion, cameras)]
         novel = [self._novel_identity(view, embedding) for view in views]
         return {name: value.item() for name, value in figures.items()} | {"novel_identity": statistics.fmean(novel)}
 

@@ -291,7 +291,7 @@ class JointTrainer:
         """A view that no photo shows, of the batch's first portrait: solid, and recognisably the same person."""
         draw = torch.rand(2, generator=self.random)
         yaw = batch.camera.yaw_degrees[:1] + (draw[0] - 0.5) * 60
-        camera = Camera.orbit(yaw, batch.camera.pitch_degrees[:1] + (draw[1] - 0.5) * 20)
+        camera = self.generator.config.camera_sphere.at(yaw, batch.camera.pitch_degrees[:1] + (draw[1] - 0.5) * 20)
         if self.step < self.config.handover_start // 2:
             _, opacity, _ = self.features(planes, camera, COARSE_SIDE)
             return {"solid": 0.2 * solid_loss(opacity)}

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..camera import Camera
 from ..encoder.inversion import N_ITERS, invert_steps
 from ..metrics.pixel import psnr
 from ..types import Render
@@ -58,7 +57,7 @@ def save_training_sheet(trainer: JointTrainer, path: Path) -> str:
         )
         if start < ROWS:
             views = [
-                generator.render(planes, ws, Camera.orbit(yaw, pitch).expand(len(ws))).image
+                generator.render(planes, ws, generator.config.camera_sphere.at(yaw, pitch).expand(len(ws))).image
                 for yaw, pitch in ((-30.0, 0.0), (30.0, 0.0), (0.0, 15.0))
             ]
             rows.append(torch.cat([batch.image, image, depth_picture(own), *views], 3))
