@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,18 @@ def test_files_that_are_no_map_are_refused(tmp_path: Path) -> None:
             load_conf_map(tmp_path / name)
     with pytest.raises(OutputError):
         save_conf_map(tmp_path / "no" / "map.npy", torch.zeros(64, 64))
+
+
+@pytest.mark.parametrize("shape", ["(1099511627776,)", "(256, 256, 1048576)", "(-1, 256)", f"({10**30}, 2)", "(256, 256)"])
+def test_a_header_that_claims_more_than_the_file_has_is_refused(tmp_path: Path, shape: str) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    (tmp_path / "map.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + b"1234")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="map.npy cannot be read"):
+        load_conf_map(tmp_path / "map.npy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000  # the numbers that (256, 256) claims would take 262,144
 
 
 def test_agrees_with_the_real_network_on_a_real_photo() -> None:

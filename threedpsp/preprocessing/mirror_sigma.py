@@ -96,8 +96,8 @@ def load_conf_map(path: str | Path, side: int = 512) -> Float[Tensor, "r r"]:
         InputError: not there, or not a float array [256,256] of finite numbers.
     """
     try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)  # what the header claims is compared with the file
+    except (OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError) as error:
         raise InputError(
             f"{path} cannot be read as an uncertainty of the flip ({error}). Expected a stored .npy file."
         ) from error

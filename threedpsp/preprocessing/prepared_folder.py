@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +23,7 @@ LABELS_FILE = "dataset.json"
 CONF_MAPS = "conf_map"
 MIRROR_ENDING = "_mirror"  # of the copies that the published preprocessing makes for training
 SMALLEST_SIDE = 16
+LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def read_prepared(folder: str | Path, suffixes: frozenset[str]) -> PreparedFolde
     beside = {p.name for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")}
     names = sorted({*labels, *beside})
     stems = {PurePosixPath(name).with_suffix("").as_posix() for name in names}
-    mirrored = tuple(name for name in names if _original(name) in stems)
+    mirrored = {name for name in names if _original(name) in stems}
     photos = [
         PreparedPhoto(folder / name, name, labels.get(name), _conf_map(folder, name))
         for name in names
         if name not in mirrored
     ]
-    return PreparedFolder(tuple(photos), mirrored)
+    return PreparedFolder(tuple(photos), tuple(sorted(mirrored)))
 
 
 def load_prepared(photo: PreparedPhoto, size: int | None = None) -> FaceCrop:
@@ -153,9 +153,9 @@ def _read_labels(path: Path) -> dict[str, tuple[float, ...]]:
 
 
 def _numbers(path: Path, name: str, label: Any) -> tuple[float, ...]:
-    """EG3D's 25 numbers, finite."""
+    """EG3D's 25 numbers, finite as float32 too."""
     numbers = isinstance(label, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in label)
-    if not numbers or len(label) != LABEL_DIM or not all(math.isfinite(v) for v in label):
+    if not numbers or len(label) != LABEL_DIM or not all(abs(v) <= LARGEST for v in label):
         raise InputError(f"{path}: the label of {name!r} is not {LABEL_DIM} finite numbers.")
     return tuple(float(v) for v in label)
 
