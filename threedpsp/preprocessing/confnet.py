@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 
 CHECKPOINT_KEY = "netC"
+WEIGHTS_FILE = "checkpoint030.pth"
 PHOTO_SIDE, STORED_SIDE, INPUT_SIDE = 512, 256, 64
 FLIP_CHANNEL = 1  # channel 0 is the uncertainty of the photo's own reconstruction
 

@@ -15,6 +15,7 @@ from ..encoder.inversion import InversionNetwork
 from ..encoder.methods import METHODS, MethodName
 from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
+from ..preprocessing.confnet import WEIGHTS_FILE as CONFNET_FILE
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
 from ..preprocessing.deep3d import Deep3D
@@ -187,7 +188,10 @@ def confidence_network(
         raise InputError(f"The uncertainty of the flip comes from 'builtin' or 'unsup3d'; got {source!r}.")
     if source == "builtin":
         return "builtin"
-    path = find_weights("confnet" if confnet_weights is None else confnet_weights, weights_dirs)
+    try:
+        path = find_weights("confnet" if confnet_weights is None else confnet_weights, weights_dirs)
+    except WeightsError as error:
+        raise WeightsError(f"The published uncertainty needs unsup3d's ConfNet, {CONFNET_FILE}. {error}") from error
     return _shared_confnet(path.resolve(), path.stat().st_mtime_ns)
 
 
