@@ -181,10 +181,13 @@ def test_files_that_are_no_map_are_refused(tmp_path: Path) -> None:
         save_conf_map(tmp_path / "no" / "map.npy", torch.zeros(64, 64))
 
 
-@pytest.mark.parametrize("shape", ["(1099511627776,)", "(256, 256, 1048576)", "(-1, 256)", f"({10**30}, 2)", "(256, 256)"])
+@pytest.mark.parametrize(
+    "shape", ["(1099511627776,)", "(256, 256, 1048576)", "(-1, 256)", f"({10**30}, 2)", "(256, 256)"]
+)
 def test_a_header_that_claims_more_than_the_file_has_is_refused(tmp_path: Path, shape: str) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
-    (tmp_path / "map.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + b"1234")
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (tmp_path / "map.npy").write_bytes(start + header.encode() + b"1234")
     tracemalloc.start()
     with pytest.raises(InputError, match="map.npy cannot be read"):
         load_conf_map(tmp_path / "map.npy")
