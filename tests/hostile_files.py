@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import json
+import math
 import operator
 import os
 import pickle
@@ -22,11 +23,19 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tests.official_files import settings_of, write_eg3d_pickle, write_encoder
+from tests.official_files import (
+    Persistent,
+    network_state,
+    settings_of,
+    stub_modules,
+    write_eg3d_pickle,
+    write_encoder,
+)
 from threedpsp.eg3d.config import GeneratorConfig
 from threedpsp.eg3d.generator import Generator
 from threedpsp.encoder.config import EncoderConfig
-from threedpsp.encoder.encoder import build_encoder
+from threedpsp.encoder.encoder import Encoder, build_encoder
+from threedpsp.weights.encoder_state import SIGNATURE
 
 HUNDRED_GB = 100_000_000_000
 CONFIG = dataclasses.replace(
@@ -219,8 +228,6 @@ def cut(path: Path, fraction: float, make: Callable[[Path], Path] = good_pickle)
 
 def endless_modules(path: Path) -> Path:
     """A module that contains itself."""
-    from tests.official_files import Persistent, network_state, stub_modules
-
     with stub_modules():
         # a network's state is written before the network, so the cycle goes through the dict of its modules
         children: dict[str, Any] = {}
@@ -234,8 +241,6 @@ def endless_modules(path: Path) -> Path:
 
 def many_modules(path: Path) -> Path:
     """Forty levels of modules, each containing the next one twice: 2^40 of them."""
-    from tests.official_files import Persistent, network_state, stub_modules
-
     with stub_modules():
         module = Persistent("Generator", network_state({}, {}))
         for _ in range(18):
@@ -243,6 +248,70 @@ def many_modules(path: Path) -> Path:
         data = pickle.dumps({"G_ema": Persistent("TriPlaneGenerator", network_state({}, {"backbone": module}))}, 4)
     path.write_bytes(data)
     return path
+
+
+def network_of(path: Path, root: dict[str, Any]) -> Path:
+    """A .pkl with these modules below its network."""
+    with stub_modules():
+        data = pickle.dumps({"G_ema": Persistent("TriPlaneGenerator", network_state({}, root))}, 4)
+    path.write_bytes(data)
+    return path
+
+
+def module(tensors: dict[str, Any], children: dict[str, Any]) -> Persistent:
+    return Persistent("Generator", network_state(tensors, children))
+
+
+def shared_tensors(path: Path) -> Path:
+    """Fifteen modules of the same thousand modules of the same thousand tensors."""
+    leaf = module({f"p{i}": torch.zeros(1) for i in range(1000)}, {})
+    middle = module({}, {str(i): leaf for i in range(1000)})
+    return network_of(path, {str(i): middle for i in range(15)})
+
+
+def long_names(path: Path) -> Path:
+    """Hundreds of tensors below a module whose name is four million letters long."""
+    return with_weights(path, **{f"{'x' * 4_000_000}__p{i}": torch.zeros(1) for i in range(500)})
+
+
+def one_storage(path: Path) -> Path:
+    """A .pkl of 15 MB whose 64 layers of 4 MB are all the same."""
+    config = dataclasses.replace(CONFIG, mapping_layers=64, z_dim=1024, w_dim=1024)
+    with torch.device("meta"):
+        shapes = {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
+    storages = {n: torch.zeros(n)._typed_storage() for n in {math.prod(shape) for shape in shapes.values()}}
+    state = {name: view_call(storages[math.prod(shape)], shape) for name, shape in shapes.items()}
+    return write_eg3d_pickle(path, config, state)
+
+
+def one_storage_pt(path: Path) -> Path:
+    """A .pt of 10 MB that repeats its numbers as all weights of 3DpSp's encoder."""
+    with torch.device("meta"):
+        shapes = {name: t.shape for name, t in Encoder(EncoderConfig()).state_dict().items()}
+    numbers = torch.zeros(max(shape.numel() for shape in shapes.values()))
+    return torch_file(path, {name: numbers[: shape.numel()].view(shape) for name, shape in shapes.items()})
+
+
+def large_storage(path: Path) -> Path:
+    """A .pkl whose tensors are all at the beginning of one storage of 40 MB."""
+    storage = torch.zeros(10_000_000)._typed_storage()
+    return write_eg3d_pickle(
+        path, CONFIG, {n: view_call(storage, tuple(t.shape)) for n, t in generator_state().items()}
+    )
+
+
+def view_call(storage: Any, shape: tuple[int, ...]) -> Call:
+    """A tensor at the beginning of a storage."""
+    stride = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, OrderedDict())
+
+
+def many_heads(path: Path) -> Path:
+    """An encoder of 999 heads among 20,000 tensors."""
+    tensor = torch.zeros(1)
+    state = {name: encoder_state()[name] for name in SIGNATURE}
+    state |= {f"styles.{i}.convs.{j}.weight": tensor for i in range(999) for j in range(20)}
+    return torch_file(path, state)
 
 
 def safetensors_file(path: Path, header: bytes, data: bytes = b"", claimed: int | None = None) -> Path:
@@ -501,6 +570,18 @@ CASES = [
         lambda p: torch_file(p, {"x": tensor_call((4,), (1,), x=shared_lists())}),
     ),
     _case("long-keys", "a.pkl", "keys", lambda p: pickled(p, {(("x" * 4_000_000),) * 99: 0})),
+    _case("shared-tensors", "a.pkl", "without end", shared_tensors),
+    _case("one-storage-for-all", "a.pkl", "the same numbers", one_storage),
+    _case("one-storage-for-all-pt", "a.pt", "the same numbers", one_storage_pt),
+    _case("one-large-storage-for-all", "a.pkl", "storage", large_storage),
+    _case("many-heads", "a.pt", "heads", many_heads),
+    _case("long-module-name", "a.pkl", "the name of a part", long_names),
+    _case(
+        "one-dict-ten-thousand-times",
+        "a.pt",
+        "none of the networks",
+        lambda p: torch_file(p, dict.fromkeys(range(20_000), {f"w{i}": torch.zeros(1) for i in range(5000)})),
+    ),
     # zip files
     _case(
         "zip-bomb",

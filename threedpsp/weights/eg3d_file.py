@@ -43,6 +43,7 @@ def recognise_eg3d(path: Path) -> Recognised:
         shapes_of(lambda: Generator(config)),
         {name: tensor.shape for name, tensor in references.items()},
         lambda name: reader.read(references[name]),
+        path.stat().st_size,
     )
     what = (
         f"an EG3D generator: {config.img_resolution} pixels from {config.neural_rendering_resolution}, "

@@ -13,7 +13,7 @@ from ..encoder.config import EncoderConfig
 from ..encoder.encoder import Encoder
 from ..errors import WeightsError
 from ..metrics.irse_blocks import IRSE50_DEPTHS, IRSE50_WIDTHS
-from .limits import config_from_file
+from .limits import MAX_COUNTS, config_from_file
 from .recognised import Recognised, Shape, as_float32, shapes_of, usable
 
 SIGNATURE = ("input_layer.0.weight", "styles.0.linear.weight", "latlayer1.weight")
@@ -21,7 +21,7 @@ _E4E_SETTINGS = ("progressive_steps", "progressive_start", "delta_norm", "delta_
 
 
 def recognise_encoder(
-    state: Mapping[str, Tensor], latent_avg: Tensor | None, options: Mapping[str, object]
+    state: Mapping[str, Tensor], latent_avg: Tensor | None, options: Mapping[str, object], file_size: int
 ) -> Recognised:
     """3DpSp, pSp or e4e, told apart by shapes and, for e4e, by the settings saved with it.
 
@@ -29,6 +29,7 @@ def recognise_encoder(
         state: the encoder's weights with the published names, without a prefix.
         latent_avg: where its loop starts, in any shape that holds [num_ws,w_dim] or [w_dim] numbers.
         options: settings that the training script saved (`opts`).
+        file_size: bytes of the file.
 
     Raises:
         WeightsError: the shapes are those of no encoder.
@@ -36,7 +37,7 @@ def recognise_encoder(
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     e4e = is_e4e(options)
     config = config_from_file(lambda: _config(shapes, e4e), EncoderConfig())
-    tensors, problems = usable(shapes_of(lambda: Encoder(config)), shapes, lambda name: state[name])
+    tensors, problems = usable(shapes_of(lambda: Encoder(config)), shapes, lambda name: state[name], file_size)
     name = "3DpSp" if config.input_channels == 6 else "e4e" if e4e else "pSp"
     what = f"a {name} encoder ({config.input_channels} input channels, {config.num_ws} x {config.w_dim} latents)"
     if latent_avg is not None:
@@ -55,6 +56,8 @@ def is_e4e(options: Mapping[str, object]) -> bool:
 def _config(shapes: Mapping[str, Shape], e4e: bool) -> EncoderConfig:
     """The configuration whose shapes these are, as far as they tell."""
     heads = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("styles.") and _numbered(name))
+    if heads > MAX_COUNTS["num_ws"]:
+        raise WeightsError(f"it has {heads} heads, more than {MAX_COUNTS['num_ws']}, which no encoder has.")
     first = shapes["input_layer.0.weight"]
     linear = shapes["styles.0.linear.weight"]
     camera = shapes.get("styles.0.linear_camera.2.weight", (0,))[0]
@@ -99,7 +102,8 @@ def _numbered(name: str) -> bool:
 
 def _head_size(shapes: Mapping[str, Shape], index: int, pointwise: bool) -> int:
     """Side of the map that a head reads: each of its strided convolutions halves it."""
-    convolutions = sum(n.startswith(f"styles.{index}.convs.") and n.endswith(".weight") for n in shapes)
+    prefix = f"styles.{index}.convs."
+    convolutions = sum(n.startswith(prefix) and n.endswith(".weight") for n in shapes)
     if not 0 < convolutions < 30:
         raise WeightsError(f"its head {index} has {convolutions} convolutions; it is incomplete or no encoder.")
     return int(2 ** (convolutions // 2 if pointwise else convolutions))

@@ -90,7 +90,7 @@ def _recognised(path: Path) -> Recognised:
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return _recognise_safetensors(path, start)
     if start.startswith((ZIP_START, LEGACY_START)):
-        found = recognise_state(read_torch(path))
+        found = recognise_state(read_torch(path), path.stat().st_size)
         return dataclasses.replace(found, facts={"format": "torch", **found.facts})
     if start[0] == 0x80:
         return recognise_eg3d(path)
@@ -100,10 +100,10 @@ def _recognised(path: Path) -> Recognised:
 def _recognise_safetensors(path: Path, start: bytes) -> Recognised:
     """A file of ours, by its metadata; others by their names."""
     tensors, metadata = read_safetensors(path, start)
-    kind = metadata.get("kind", "")
+    kind, size = metadata.get("kind", ""), path.stat().st_size
     if kind in OUR_KINDS or (kind and "config" in metadata):
-        return _ours(OUR_KINDS.get(kind, kind), tensors, metadata)
-    return recognise_state(tensors)
+        return _ours(OUR_KINDS.get(kind, kind), tensors, metadata, size)
+    return recognise_state(tensors, size)
 
 
 def read_safetensors(path: Path, start: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -124,7 +124,7 @@ def read_safetensors(path: Path, start: bytes) -> tuple[dict[str, Tensor], dict[
         raise WeightsError(f"it is not a readable safetensors file ({error}). Copy or download it again.") from error
 
 
-def _ours(kind: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Recognised:
+def _ours(kind: str, tensors: dict[str, Tensor], metadata: dict[str, str], file_size: int) -> Recognised:
     """A file that this program wrote."""
     config = _json_dict(metadata.get("config", "{}"))
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
@@ -141,11 +141,11 @@ def _ours(kind: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Re
         start = (1, network.encoder.num_ws, network.encoder.w_dim)
         expected = shapes_of(lambda: TriPlaneNet(network)) | {"latent_avg": start}
     else:
-        found = recognise_state(tensors)
+        found = recognise_state(tensors, file_size)
         if found.kind != kind:
             raise WeightsError(f"its metadata call it {kind[:40]!r}, but it holds {found.what}.")
         return dataclasses.replace(found, facts=_facts(metadata))
-    usable_tensors, problems = usable(expected, shapes, lambda name: tensors[name])
+    usable_tensors, problems = usable(expected, shapes, lambda name: tensors[name], file_size)
     return Recognised(kind, what, usable_tensors, config, _facts(metadata), problems)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 
+MAX_GROWTH = 4  # bytes of weights as float32 for a byte of the file: one-byte numbers become four bytes
+MAX_SMALL = 64 << 20  # bytes of weights in any file, however small
 _SHOWN = 3  # names in a message
 Shape = tuple[int, ...]
 
@@ -68,15 +71,29 @@ def compare_shapes(expected: Mapping[str, Shape], found: Mapping[str, Shape]) ->
 
 
 def usable(
-    expected: Mapping[str, Shape], found: Mapping[str, Shape], read: Callable[[str], Tensor]
+    expected: Mapping[str, Shape], found: Mapping[str, Shape], read: Callable[[str], Tensor], file_size: int
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors that are as expected (float32, on the CPU, memory of their own), and the problems with the others."""
+    """The tensors that are as expected (float32, on the CPU, memory of their own), and the problems with the others.
+
+    Args:
+        expected: names and shapes of the network's weights.
+        found: those of the file.
+        read: gives a tensor of the file.
+        file_size: bytes.
+
+    Raises:
+        WeightsError: the file holds far fewer numbers than its tensors have together.
+    """
     problems = compare_shapes(expected, found)
+    fitting = [name for name in expected if found.get(name) == expected[name]]
+    memory = sum(4 * math.prod(expected[name]) for name in fitting)
+    if memory > MAX_GROWTH * file_size + MAX_SMALL:
+        raise WeightsError(
+            f"its tensors repeat the same numbers: {memory:,} bytes of weights out of a file of {file_size:,} bytes."
+        )
     tensors: dict[str, Tensor] = {}
     broken = []
-    for name in expected:
-        if name not in found or found[name] != expected[name]:
-            continue
+    for name in fitting:
         tensor = as_float32(read(name))
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             broken.append(name)

@@ -32,11 +32,11 @@ _BRANCH, _ENCODER = "triplanenet_encoder.", "psp_encoder."
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def recognise_state(content: Any) -> Recognised:
-    """The network in what a torch file (or a safetensors file without our metadata) holds.
+def recognise_state(content: Any, file_size: int) -> Recognised:
+    """The network in what a torch file (or a safetensors file without our metadata) of so many bytes holds.
 
     Raises:
-        WeightsError: none of the networks that this program knows; the message does not name the file.
+        WeightsError: none of the networks that this program knows, or made to deceive; does not name the file.
     """
     if not isinstance(content, dict):
         raise WeightsError(f"it holds a {type(content).__name__}, not a dict of weights.")
@@ -44,7 +44,7 @@ def recognise_state(content: Any) -> Recognised:
     for kind, signature in SIGNATURES.items():
         for state in states:
             for prefix in _prefixes(state, signature):
-                return _recognised(kind, state, prefix, content)
+                return _recognised(kind, state, prefix, content, file_size)
     raise WeightsError(f"it holds none of the networks that this program knows{_shown(content, states)}.")
 
 
@@ -59,11 +59,11 @@ def options_of(content: Mapping[str, Any]) -> dict[str, object]:
 
 def _states(content: dict[Any, Any]) -> Iterator[State]:
     """Dicts of tensors by name: the content itself, and what it holds under one key."""
-    for value in (content, *content.values()):
-        if isinstance(value, dict):
-            state = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, Tensor)}
-            if state:
-                yield state
+    dicts = {id(value): value for value in (content, *content.values()) if isinstance(value, dict)}
+    for value in dicts.values():  # each once, however often the file refers to it
+        state = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, Tensor)}
+        if state:
+            yield state
 
 
 def _prefixes(state: State, signature: tuple[str, ...]) -> Iterator[str]:
@@ -76,32 +76,32 @@ def _prefixes(state: State, signature: tuple[str, ...]) -> Iterator[str]:
             yield prefix
 
 
-def _recognised(kind: str, state: State, prefix: str, content: dict[Any, Any]) -> Recognised:
+def _recognised(kind: str, state: State, prefix: str, content: dict[Any, Any], file_size: int) -> Recognised:
     options = options_of(content)
     part = _part(state, prefix)
     latent_avg = content.get("latent_avg")
     latent_avg = latent_avg if isinstance(latent_avg, Tensor) else part.pop("latent_avg", None)
     if kind == "encoder":
-        found = encoder_state.recognise_encoder(part, latent_avg, options)
+        found = encoder_state.recognise_encoder(part, latent_avg, options, file_size)
     elif kind == "triplanenet":
-        found = _triplanenet(state, prefix, part, latent_avg)
+        found = _triplanenet(state, prefix, part, latent_avg, file_size)
     elif kind == "arcface":
-        found = _fixed(kind, "ArcFace's IR-SE50 (identity)", part, shapes_of(ArcFaceIdentity))
+        found = _fixed(kind, "ArcFace's IR-SE50 (identity)", part, shapes_of(ArcFaceIdentity), file_size)
     elif kind == "confnet":
-        found = _fixed(kind, "unsup3d's ConfNet (uncertainty of the flip)", part, shapes_of(ConfNet))
+        found = _fixed(kind, "unsup3d's ConfNet (uncertainty of the flip)", part, shapes_of(ConfNet), file_size)
     else:
-        found = _fixed(kind, "Deep3DFaceRecon's ResNet50 (pose)", part, shapes_of(Deep3D))
+        found = _fixed(kind, "Deep3DFaceRecon's ResNet50 (pose)", part, shapes_of(Deep3D), file_size)
     found.facts.update({f"opts.{name}": str(value) for name, value in options.items()})
     return found
 
 
-def _fixed(kind: str, what: str, state: State, expected: Mapping[str, Shape]) -> Recognised:
+def _fixed(kind: str, what: str, state: State, expected: Mapping[str, Shape], file_size: int) -> Recognised:
     """A network that comes in one size only."""
-    tensors, problems = usable(expected, _shapes(state), lambda name: state[name])
+    tensors, problems = usable(expected, _shapes(state), lambda name: state[name], file_size)
     return Recognised(kind, what, tensors, {}, {}, problems)
 
 
-def _triplanenet(state: State, prefix: str, branch: State, latent_avg: Tensor | None) -> Recognised:
+def _triplanenet(state: State, prefix: str, branch: State, latent_avg: Tensor | None, file_size: int) -> Recognised:
     """The branch, and the pSp encoder beside it."""
     renamed = {_BRANCH + name: tensor for name, tensor in branch.items()}
     try:
@@ -112,12 +112,13 @@ def _triplanenet(state: State, prefix: str, branch: State, latent_avg: Tensor | 
         {_BRANCH + n: shape for n, shape in shapes_of(lambda: TriplaneBranch(config.branch)).items()},
         _shapes(renamed),
         lambda name: renamed[name],
+        file_size,
     )
     other = next((p for p in _prefixes(state, encoder_state.SIGNATURE) if p != prefix), None)
     if other is None:
         problems.append("its pSp encoder is missing (the file holds the plane branch alone)")
     else:
-        encoder = encoder_state.recognise_encoder(_part(state, other), latent_avg, {})
+        encoder = encoder_state.recognise_encoder(_part(state, other), latent_avg, {}, file_size)
         problems += [f"encoder: {problem}" for problem in encoder.problems]
         tensors |= {n if n == "latent_avg" else _ENCODER + n: t for n, t in encoder.tensors.items()}
         read, branch_config = EncoderConfig.from_dict(encoder.config), config.branch

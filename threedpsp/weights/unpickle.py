@@ -24,7 +24,9 @@ from .torch_file import LEGACY_START, check_legacy, load_checked
 RECONSTRUCT = "torch_utils.persistence._reconstruct_persistent_obj"
 LOAD_BYTES = "torch.storage._load_from_bytes"
 EASY_DICT = "dnnlib.util.EasyDict"
-MAX_MODULES = 20_000
+MAX_PARTS = 20_000  # modules and tensors; EG3D's networks have 400
+MAX_NAME = 200  # letters in the name of a module or tensor
+MAX_OVERHEAD = 4096  # bytes of a storage beside its numbers; it takes about 400
 _STUBS = re.compile(r"(training|torch\.nn\.modules)(\.[A-Za-z_]\w*)+")
 
 
@@ -111,27 +113,29 @@ def read_network(path: Path, key: str = "G_ema") -> PickledNetwork:
     if not isinstance(content, dict) or not isinstance(content.get(key), Stub):
         has = [str(k)[:40] for k in list(content)[:6]] if isinstance(content, dict) else [type(content).__name__]
         raise WeightsError(f"it is a pickle without a network {key!r} (it has: {', '.join(has) or 'nothing'}).")
-    return _network(content[key], depth=0, budget=[MAX_MODULES])
+    return _network(content[key], depth=0, budget=[MAX_PARTS])
 
 
 def _network(stub: Stub, depth: int, budget: list[int]) -> PickledNetwork:
-    """The tree below a stub; `budget` counts modules, so that a small file cannot describe an endless tree."""
-    budget[0] -= 1
-    if depth > 20 or budget[0] < 0:
-        raise WeightsError("its modules contain one another without end; it is damaged or made to deceive.")
+    """The tree below a stub; `budget` counts its parts, so that a small file cannot describe an endless tree."""
     parts: dict[str, dict[str, Any]] = {}
     for part in ("_parameters", "_buffers", "_modules"):
         value = stub.state.get(part, {})
-        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-            raise WeightsError(f"it is damaged: {part} of its {stub.name} is a {type(value).__name__}.")
+        if not isinstance(value, dict):
+            raise WeightsError(f"it is damaged: {part} of its {stub.name[:40]} is a {type(value).__name__}.")
+        budget[0] -= 1 + len(value)
+        if depth > 20 or budget[0] < 0:
+            raise WeightsError("its modules contain one another without end; it is damaged or made to deceive.")
+        if not all(isinstance(name, str) and len(name) <= MAX_NAME for name in value):
+            raise WeightsError(f"it is damaged: the name of a part of its {stub.name[:40]} is none.")
         parts[part] = {name: item for name, item in value.items() if item is not None}
     tensors = parts["_parameters"] | parts["_buffers"]
     for name, tensor in tensors.items():
         if not isinstance(tensor, TensorRef):
-            raise WeightsError(f"it is damaged: {name[:60]} of its {stub.name} is no tensor.")
+            raise WeightsError(f"it is damaged: {name[:60]} of its {stub.name[:40]} is no tensor.")
     for name, module in parts["_modules"].items():
         if not isinstance(module, Stub):
-            raise WeightsError(f"it is damaged: {name[:60]} of its {stub.name} is no module.")
+            raise WeightsError(f"it is damaged: {name[:60]} of its {stub.name[:40]} is no module.")
     children = {name: _network(module, depth + 1, budget) for name, module in parts["_modules"].items()}
     return PickledNetwork(stub.name, stub.state, tensors, children)
 
@@ -150,6 +154,11 @@ class PickledTensors:
         """
         if not isinstance(tensor.storage, Span):
             raise WeightsError("it is damaged: a tensor outside the pickle.")
+        if tensor.storage.length > 8 * tensor.numel + MAX_OVERHEAD:
+            raise WeightsError(
+                f"a tensor of {tensor.numel:,} numbers uses a part of a storage of {tensor.storage.length:,} bytes; "
+                "EG3D stores every tensor by itself."
+            )
         storage = self._storage(tensor.storage)
         tensor.check(len(storage))
         return torch.as_strided(storage, tensor.shape, tensor.stride, tensor.offset).clone(
