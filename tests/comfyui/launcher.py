@@ -1,0 +1,70 @@
+"""Starts ComfyUI where torchvision and torchaudio do not match the installed torch. Runs in ComfyUI's environment.
+
+    python launcher.py COMFYUI_FOLDER [ComfyUI's arguments]
+
+THREEDPSP_TEST_WITHOUT names modules, parted by commas, that are then not to be had, as if never installed.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import os
+import runpy
+import sys
+import types
+
+import torch
+
+_LIBRARY = torch.library.Library("torchvision", "DEF")  # goes away with this object
+
+
+class _StandIn(types.ModuleType):
+    """A module of which anything can be imported and nothing used: no workflow of ours makes sound."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        self.__path__: list[str] = []
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+class _Missing(importlib.abc.MetaPathFinder):
+    """Says of chosen modules that there are none."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Raises what a missing module raises; None leaves the search to others."""
+        if fullname.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"No module named '{fullname}'", name=fullname)
+
+
+def main() -> None:
+    """Prepares this process, then becomes ComfyUI."""
+    # torchvision, linked against another build of torch, fails at its import where these operators are not known.
+    for operator in ("nms", "qnms"):
+        _LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("torchaudio", "torchaudio.transforms", "torchaudio.functional"):
+        sys.modules[name] = _StandIn(name)
+    sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
+    sys.modules["torchaudio"].functional = sys.modules["torchaudio.functional"]
+
+    without = {name for name in os.environ.get("THREEDPSP_TEST_WITHOUT", "").split(",") if name}
+    if without:
+        sys.meta_path.insert(0, _Missing(without))
+
+    folder = sys.argv[1]
+    sys.argv = ["main.py", *sys.argv[2:]]
+    os.chdir(folder)
+    sys.path[0] = folder
+    runpy.run_path("main.py", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
