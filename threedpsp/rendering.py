@@ -13,7 +13,7 @@ from numpy import ndarray
 from .camera import Camera
 from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
-from .errors import InputError, WeightsError
+from .encoder.checks import check_head
 from .export.images import enlarge, to_uint8
 from .types import Inversion, Render
 
@@ -46,13 +46,7 @@ def render(
         InputError: it holds several photos.
     """
     generator = source if isinstance(source, Generator) else source.generator
-    if inversion.latent.generator != generator.fingerprint:
-        raise WeightsError(
-            f"This latent belongs to generator {inversion.latent.generator}, not to {generator.fingerprint}. "
-            "Load the generator it was made with."
-        )
-    if len(inversion.latent.ws) != 1:
-        raise InputError(f"render takes the inversion of one photo; this one holds {len(inversion.latent.ws)}.")
+    check_head("render", generator, inversion)
     return _renders(generator, inversion, cameras, max(1, chunk))
 
 

@@ -22,6 +22,7 @@ from ..device import random_generator
 from ..eg3d.generator import Generator
 from ..errors import InputError, WeightsError
 from ..types import Inversion, Render, WPlus
+from .checks import check_steps
 from .encoder import Encoder
 
 N_ITERS = 5
@@ -143,9 +144,7 @@ def step_count(encoder: InversionNetwork, n_iters: int | None) -> int:
         return encoder.step_count(n_iters)
     sees_estimate = encoder.config.input_channels == 6
     steps = n_iters if n_iters is not None else (N_ITERS if sees_estimate else 1)
-    if steps < 1 or (steps > 1 and not sees_estimate):
-        raise InputError(f"This encoder makes {'at least one' if sees_estimate else 'exactly one'} step; got {steps}.")
-    return steps
+    return check_steps(encoder.method, steps, None if sees_estimate else 1)
 
 
 def invert_steps(

@@ -19,9 +19,10 @@ from torch import Tensor
 from ..camera import Camera
 from ..device import random_generator
 from ..eg3d.generator import Generator
-from ..errors import InputError, MissingDependencyError, WeightsError
+from ..errors import InputError, MissingDependencyError
 from ..metrics.perceptual import LPIPS, STLPIPS, PerceptualDistance
 from ..types import Inversion, Render
+from .checks import check_head, check_steps
 from .inversion import InversionStep, resize_photo
 
 FROZEN = "backbone.mapping."  # ws are given: the mapping has no part in them
@@ -66,8 +67,7 @@ class PTIConfig:
         """The same with so many steps in all, divided between w and weights as they are."""
         if steps is None:
             return self
-        if steps < 1:
-            raise InputError(f"PTI needs at least one step; got {steps}.")
+        check_steps("pti", steps)
         for_w = max(1, round(steps * self.w_steps / (self.w_steps + self.tune_steps)))
         return dataclasses.replace(self, w_steps=for_w, tune_steps=steps - for_w)
 
@@ -210,7 +210,7 @@ def _ramp(progress: float) -> float:
 def tune_generator(
     generator: Generator,
     inversion: Inversion,
-    image: Float[Tensor, "1 3 r r"],
+    image: Float[Tensor, "n 3 r r"],
     config: PTIConfig | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Inversion:
@@ -231,13 +231,7 @@ def tune_generator(
         WeightsError: the inversion belongs to another generator.
     """
     config = config or PTIConfig()
-    if len(image) != 1 or len(inversion.latent.ws) != 1:
-        raise InputError(f"Tuning takes one photo; got {len(image)} and the ws of {len(inversion.latent.ws)}.")
-    if inversion.latent.generator != generator.fingerprint:
-        raise WeightsError(
-            f"This inversion belongs to generator {inversion.latent.generator}, not to {generator.fingerprint}. "
-            "Load the generator it was made with."
-        )
+    check_head("tuning", generator, inversion, len(image))
     target = _Target(generator, image, config)
     start = _Start(
         inversion.latent.ws.detach().to(generator.device),

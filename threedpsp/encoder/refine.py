@@ -20,9 +20,10 @@ from torch import Tensor
 from ..camera import Camera
 from ..device import random_generator
 from ..eg3d.generator import Generator
-from ..errors import InputError, WeightsError
+from ..errors import InputError
 from ..types import FaceCrop, Inversion, TriPlanes, WPlus
 from .camera_offset import CameraOffset, angle_between_degrees
+from .checks import check_head
 from .refine_config import RefineConfig
 from .refine_terms import NovelViews, PhotoTarget, raw_view
 
@@ -77,16 +78,9 @@ def refine(
         WeightsError: the inversion belongs to another generator.
     """
     started = _clock()
-    counts = {len(inversion.latent.ws), len(crop.image), len(inversion.camera), len(crop.camera)}
-    if counts != {1}:
-        raise InputError(
-            f"refine takes one photo and its inversion; got {len(crop.image)} and {len(inversion.latent.ws)}."
-        )
-    if inversion.latent.generator != generator.fingerprint:
-        raise WeightsError(
-            f"This inversion belongs to generator {inversion.latent.generator}, not to {generator.fingerprint}. "
-            "Load the generator it was made with."
-        )
+    check_head("refine", generator, inversion, len(crop.image))
+    if len(inversion.camera) != 1 or len(crop.camera) != 1:
+        raise InputError(f"refine takes one camera each; got {len(inversion.camera)} and {len(crop.camera)}.")
     return _Refiner(generator, inversion, crop, config or RefineConfig(), started).run(on_progress)
 
 

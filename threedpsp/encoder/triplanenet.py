@@ -21,6 +21,7 @@ from ..camera import Camera
 from ..eg3d.generator import Generator
 from ..errors import InputError, WeightsError
 from ..types import Render, TriPlanes
+from .checks import check_steps
 from .config import EncoderConfig
 from .encoder import Encoder
 from .inversion import InversionStep, resize_photo
@@ -148,12 +149,8 @@ class TriPlaneNet(nn.Module):
             InputError: more or fewer than it can.
         """
         most = 2 if self.config.is_v2 else 3
-        if n_iters is not None and not 1 <= n_iters <= most:
-            raise InputError(
-                f"{self.method} makes 1 step (ws), 2 (the planes too){'' if most == 2 else ' or 3 (a second pass)'}; "
-                f"got {n_iters}."
-            )
-        return 2 if n_iters is None else n_iters
+        meaning = "1: ws, 2: the planes too" + ("" if most == 2 else ", 3: a second pass")
+        return check_steps(self.method, 2 if n_iters is None else n_iters, most, meaning)
 
     def steps(
         self,
