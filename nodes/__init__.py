@@ -46,7 +46,7 @@ class ThreeDpSpExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes, in the order of work.
 
-        Also tells ComfyUI where our weights lie and offers the photos of the workflows: here and not in `on_load`, which
+        Also tells ComfyUI where our weights lie and offers the workflows' photos: here and not in `on_load`, which
         not every version of ComfyUI calls.
         """
         register_model_folders()

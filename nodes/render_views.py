@@ -35,6 +35,15 @@ class RenderViews(io.ComfyNode):
                     tooltip="From Camera Path. Not connected: each head once, from its photo's camera.",
                 ),
                 io.Int.Input(
+                    "size",
+                    default=512,
+                    min=0,
+                    max=2048,
+                    step=64,
+                    tooltip="Side of the pictures in pixels: those of smaller models are enlarged, larger ones stay "
+                    "as they are. 0 = as the model draws them.",
+                ),
+                io.Int.Input(
                     "frames_at_once",
                     default=1,
                     min=1,
@@ -60,7 +69,12 @@ class RenderViews(io.ComfyNode):
     @classmethod
     @in_core
     def execute(
-        cls, model: LoadedModel, latent: list[Inversion], frames_at_once: int, cameras: Camera | None = None
+        cls,
+        model: LoadedModel,
+        latent: list[Inversion],
+        size: int,
+        frames_at_once: int,
+        cameras: Camera | None = None,
     ) -> io.NodeOutput:
         """See `threedpsp.render_views`."""
         from .. import threedpsp
@@ -70,6 +84,7 @@ class RenderViews(io.ComfyNode):
             model.ready().generator,
             latent,
             cameras,
+            side=size,
             chunk=frames_at_once,
             on_progress=progress,
             on_image=progress.show,

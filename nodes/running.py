@@ -21,7 +21,7 @@ def in_core(execute: Callable[..., Result]) -> Callable[..., Result]:
     @functools.wraps(execute)
     def run(*args: Any, **kwargs: Any) -> Result:
         try:
-            with torch.inference_mode(False), torch.no_grad():
+            with torch.inference_mode(False), torch.enable_grad():
                 return execute(*args, **kwargs)
         except ModuleNotFoundError as error:
             raise RuntimeError(

@@ -13,6 +13,7 @@ from .camera import Camera
 from .eg3d.generator import Generator
 from .eg3d.normals import depth_normals, depth_picture
 from .errors import InputError
+from .export.images import enlarge
 from .rendering import HasGenerator, Progress, render
 from .types import Inversion
 
@@ -45,6 +46,7 @@ def render_views(
     heads: Sequence[Inversion],
     cameras: Camera | None = None,
     *,
+    side: int = 0,
     chunk: int = 1,
     on_progress: Progress | None = None,
     on_image: Callable[[Tensor], None] | None = None,
@@ -55,6 +57,7 @@ def render_views(
         source: a generator, or a pipeline.
         heads: one head each.
         cameras: default: each head from its own camera.
+        side: pictures of smaller models are enlarged to it (bicubic), in pixels; depth, normals and opacity are not.
         chunk: cameras rendered at a time.
         on_progress: called with ("render", views done, views in all) after each.
         on_image: called before that with the picture, [1,3,R,R].
@@ -72,10 +75,10 @@ def render_views(
     opacities: list[Tensor] = []
     for head, views in zip(heads, seen, strict=True):
         for view in render(source, head, views, chunk=chunk):
+            picture = enlarge(view.image, side)
             if images is None:
-                shape = (total, *view.image.shape[1:])
-                images = torch.empty(shape, memory_format=torch.channels_last)
-            images[len(depths)] = view.image[0].cpu()
+                images = torch.empty((total, *picture.shape[1:]), memory_format=torch.channels_last)
+            images[len(depths)] = picture[0].cpu()
             depths.append(view.image_depth.cpu())
             opacities.append(view.opacity.cpu())
             if on_image is not None:

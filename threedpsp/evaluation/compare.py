@@ -48,7 +48,7 @@ class Comparison:
 
 
 @torch.no_grad()
-def compare(crop: FaceCrop, image: Float[Tensor, "n 3 s s"]) -> Comparison:
+def compare(crop: FaceCrop, image: Float[Tensor, "n 3 h w"]) -> Comparison:
     """How close pictures are to photos, each seen from its photo's own camera.
 
     Photos are brought to the pictures' side (area). PSNR and SSIM over the whole crop; ST-LPIPS (AlexNet), lower is
