@@ -16,7 +16,7 @@ from ..metrics.pixel import psnr
 from ..types import Render
 
 if TYPE_CHECKING:
-    from .joint import JointTrainer
+    from .trainer import JointTrainer
 
 ROWS = 12
 
