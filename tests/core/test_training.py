@@ -17,6 +17,7 @@ from threedpsp.training.finish import fit_mapping, load_networks
 from threedpsp.training.joint import JointTrainer
 from threedpsp.training.losses import projected
 from threedpsp.training.portraits import PortraitSet
+from threedpsp.training.reports import LossMeans, progress_line
 from threedpsp.training.resume_point import pack, unpack
 
 
@@ -79,3 +80,12 @@ def test_training_learns_and_resumes_where_it_stopped(portraits: Path, tmp_path:
     error = fit_mapping(generator.backbone.mapping, torch.randn(40, 512) * 0.3, Camera.frontal().label, steps=150)
     assert error < 0.9
     assert encoder.latent_avg.shape == (1, generator.config.num_ws, generator.config.w_dim)
+
+
+def test_progress_line_has_the_means_since_the_last_one(portraits: Path, tmp_path: Path) -> None:
+    means = LossMeans()
+    means.add({"raw": torch.tensor(1.0), "hull": torch.tensor(0.5)})
+    means.add({"raw": torch.tensor(2.0)})
+    line = progress_line(JointConfig(portraits, tmp_path, steps=110, batch=3), 10, 2, 1.5, means.take())
+    assert line == "step 10  4.00 images/s  2 min left  raw 1.5000  hull 0.5000"
+    assert means.take() == {}
