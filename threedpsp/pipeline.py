@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,25 @@ from numpy import ndarray
 from .camera import Camera
 from .eg3d.generator import Generator
 from .encoder import refine as refining
+from .encoder.checks import check_steps
 from .encoder.inversion import ImageCallback, InversionNetwork, check_belongs, invert
 from .encoder.methods import MethodName
-from .encoder.pti import PivotalTuning
+from .encoder.pti import PivotalTuning, PTIConfig, tune_generator
 from .encoder.refine import RefineConfig, RefineProgress
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .preprocessing.prepared_folder import PreparedPhoto, load_prepared
 from .rendering import Progress, frames, render
 from .types import FaceCrop, Inversion, Render
-from .weights.systems import PoseName, check_method, load_generator, load_system, pose_network
+from .weights.systems import (
+    ConfidenceSource,
+    PoseName,
+    check_method,
+    confidence_network,
+    load_generator,
+    load_system,
+    pose_network,
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,18 @@ class Pipeline:
         face: FaceChoice = "largest",
         pose: PoseName = "mediapipe",
         deep3d_weights: str | Path | None = None,
+        conf_map: ConfidenceSource = "builtin",
         weights_dirs: Sequence[str | Path] = (),
     ) -> FaceCrop:
         """See `prepare`."""
-        return prepare(photo, face=face, pose=pose, deep3d_weights=deep3d_weights, weights_dirs=weights_dirs)
+        return prepare(
+            photo,
+            face=face,
+            pose=pose,
+            deep3d_weights=deep3d_weights,
+            conf_map=conf_map,
+            weights_dirs=weights_dirs,
+        )
 
     def invert(
         self,
@@ -118,6 +136,42 @@ class Pipeline:
         report("refine", 100, 100)
         return refined
 
+    def tune(
+        self,
+        inversion: Inversion,
+        crop: FaceCrop,
+        *,
+        steps: int | None = None,
+        config: PTIConfig | None = None,
+        on_progress: Progress | None = None,
+    ) -> Inversion:
+        """Pivotal tuning after any system: brings the generator's weights to the photo, around the ws that were found.
+
+        The published way (PTI) of coming close at the photo's own view; `refine` does more and guards other views.
+
+        Args:
+            inversion: of one photo; earlier tuning and a plane offset stay part of it.
+            crop: that photo.
+            steps: at most so many; default: 350, or the configuration's.
+            config: learning rate, weights of the losses, when to stop.
+            on_progress: called with ("tune", steps done, steps in all) now and then.
+
+        Returns:
+            The inversion with `generator_delta` (saved and rendered with it), its render, and `info["tune"]`.
+
+        Raises:
+            InputError: several photos, or no step.
+            WeightsError: the inversion belongs to another generator.
+            MissingDependencyError: neither LPIPS nor ST-LPIPS is there.
+        """
+        settings = config or PTIConfig()
+        if steps is not None:
+            settings = dataclasses.replace(settings, tune_steps=check_steps("tuning", steps))
+        report = on_progress or _quiet
+        return tune_generator(
+            self.generator, inversion, crop.image, settings, on_step=lambda done, total: report("tune", done, total)
+        )
+
     def render(self, inversion: Inversion, cameras: Camera, *, chunk: int = 1) -> Iterator[Render]:
         """One Render per camera; see `rendering.render`."""
         return render(self.generator, inversion, cameras, chunk=chunk)
@@ -162,6 +216,7 @@ def prepare(
     size: int = 512,
     pose: PoseName = "mediapipe",
     deep3d_weights: str | Path | None = None,
+    conf_map: ConfidenceSource = "builtin",
     weights_dirs: Sequence[str | Path] = (),
 ) -> FaceCrop:
     """A photo (path, Pillow image or array) as an aligned crop with camera, landmarks and uncertainty of the flip.
@@ -173,17 +228,28 @@ def prepare(
         size: side of the crop in pixels.
         pose: where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network.
         deep3d_weights: that network's file; default: `epoch_20.pth` in the search path.
+        conf_map: where the uncertainty of the flip comes from: "builtin", our own estimate; or "unsup3d", the network
+            of the published work, `checkpoint030.pth` in the search path. One stored with a prepared crop goes first.
         weights_dirs: folders that are searched first (see `find_weights`).
 
     Raises:
         NoFaceError: no usable face.
         InputError: not a readable photo.
-        WeightsError: Deep3D's file is missing or damaged.
+        WeightsError: the file of Deep3D or of unsup3d's network is missing or damaged.
     """
+    sigma_backend = confidence_network(conf_map, weights_dirs)
     if isinstance(photo, PreparedPhoto):
-        return load_prepared(photo)
+        return load_prepared(photo, sigma_backend=sigma_backend)
     deep3d = pose_network(pose, deep3d_weights, weights_dirs)
-    return prepare_photo(photo, face=face, size=size, border="mirror", with_mirror_sigma=True, deep3d=deep3d)
+    return prepare_photo(
+        photo,
+        face=face,
+        size=size,
+        border="mirror",
+        with_mirror_sigma=True,
+        sigma_backend=sigma_backend,
+        deep3d=deep3d,
+    )
 
 
 def _quiet(stage: str, done: int, total: int) -> None:

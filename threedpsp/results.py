@@ -28,7 +28,7 @@ from .preprocessing.prepared_folder import PreparedPhoto
 from .rendering import Progress
 from .types import FaceCrop, Inversion, Render
 from .version import version
-from .weights.systems import PoseName
+from .weights.systems import ConfidenceSource, PoseName
 
 SHEET_YAWS = (-30.0, -15.0, 0.0, 15.0, 30.0)
 
@@ -64,15 +64,18 @@ def photo_to_results(
     face: FaceChoice = "largest",
     pose: PoseName = "mediapipe",
     deep3d_weights: Path | None = None,
+    conf_map: ConfidenceSource = "builtin",
     weights_dirs: Sequence[Path] = (),
     steps: int | None = None,
     refine: RefineConfig | bool = True,  # noqa: A002 - the word users know
+    tune_steps: int = 0,
     video: VideoOptions | None = None,
     on_progress: Progress,
 ) -> dict[str, Any]:
     """Everything from a photo to its folder of results, which appears whole or not at all.
 
-    pose, deep3d_weights, weights_dirs: see `prepare`.
+    pose, deep3d_weights, conf_map, weights_dirs: see `prepare`.
+    tune_steps: of `Pipeline.tune`, after refining; 0: none.
 
     Returns:
         What report.json holds.
@@ -84,7 +87,9 @@ def photo_to_results(
     started = time.perf_counter()
     video = video or VideoOptions()
     on_progress("prepare", 0, 1)
-    crop = pipeline.prepare(photo, face=face, pose=pose, deep3d_weights=deep3d_weights, weights_dirs=weights_dirs)
+    crop = pipeline.prepare(
+        photo, face=face, pose=pose, deep3d_weights=deep3d_weights, conf_map=conf_map, weights_dirs=weights_dirs
+    )
     on_progress("prepare", 1, 1)
     seconds = {"prepare": time.perf_counter() - started}
     inversion = pipeline.invert(crop, steps=steps, on_progress=on_progress)
@@ -92,6 +97,9 @@ def photo_to_results(
     if refine:
         inversion = pipeline.refine(inversion, crop, refine, on_progress=on_progress)
         seconds["refine"] = time.perf_counter() - started - sum(seconds.values())
+    if tune_steps:
+        inversion = pipeline.tune(inversion, crop, steps=tune_steps, on_progress=on_progress)
+        seconds["tune"] = time.perf_counter() - started - sum(seconds.values())
     cameras = video.cameras(inversion.camera, pipeline.generator.config.camera_sphere)
     with atomic_folder(folder) as temporary:
         save_png(temporary / "crop.png", to_uint8(crop.image)[0])

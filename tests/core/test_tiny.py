@@ -15,7 +15,7 @@ from threedpsp.eg3d.config import GeneratorConfig
 from threedpsp.eg3d.generator import Generator
 from threedpsp.encoder.inversion import invert
 from threedpsp.errors import WeightsError
-from threedpsp.evaluation.protocol import render_landmarks
+from threedpsp.evaluation.identity import render_landmarks
 from threedpsp.metrics import psnr
 from threedpsp.weights.load import EMBEDDED, load_encoder, load_generator, save_generator
 

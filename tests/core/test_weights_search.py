@@ -116,7 +116,7 @@ def test_embedded_model_needs_no_file(tmp_path: Path):
 
 
 def test_names_of_the_list_are_not_hidden_by_the_current_folder(tmp_path: Path):
-    """A folder or file that happens to be called like a name of the list is meant only where it is written as a path."""
+    """What is called like a name of the list is meant only where it is written as a path."""
     (tmp_path / "current" / "3dpsp").mkdir()
     put(tmp_path / "current" / "tiny")
     encoder = put(tmp_path / "w" / "3DpSp.pt")

@@ -65,11 +65,9 @@ class Command(PlainCommand):
 
 
 @dataclass(frozen=True)
-class GeneratorCommand(Command):
-    """Options of the commands that use a generator."""
+class SearchCommand(Command):
+    """Options of the commands that look for weights."""
 
-    generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
-    """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
     weights_dir: Path | None = None
     """A folder with weights, searched before the others that 'threedpsp weights list' shows."""
 
@@ -77,6 +75,14 @@ class GeneratorCommand(Command):
     def weights_dirs(self) -> tuple[Path, ...]:
         """The folders that are searched first."""
         return () if self.weights_dir is None else (self.weights_dir,)
+
+
+@dataclass(frozen=True)
+class GeneratorCommand(SearchCommand):
+    """Options of the commands that use a generator."""
+
+    generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
+    """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
 
     def load_generator(self) -> Generator:
         """The generator alone."""

@@ -22,25 +22,13 @@ class Demo(PhotoCommand):
 
     def run(self) -> int:
         """Writes <output>/astronaut/ and prints where the video is."""
-        photo = astronaut()
+        photo, options = astronaut(), self.processing()
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
             pipeline = self.load(self.method)
             folder = output / "astronaut"
-            report = photo_to_results(
-                pipeline,
-                photo,
-                folder,
-                name="astronaut",
-                steps=self.steps,
-                pose=self.pose,
-                deep3d_weights=self.deep3d_weights,
-                weights_dirs=self.weights_dirs,
-                refine=self.refine_config(),
-                video=self.video.options(),
-                on_progress=self.progress(),
-            )
+            report = photo_to_results(pipeline, photo, folder, name="astronaut", **options)
         self.result(self.summary(folder, report), {"folder": folder, **report})
         return 0
 

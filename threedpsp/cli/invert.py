@@ -37,6 +37,7 @@ class Invert(PhotoCommand):
         """Works through the photos; returns 0 only if all could be used."""
         photos = find_photos(self.photos, self.say)
         face = face_choice(self.face)
+        self.processing()  # finds impossible options before any work
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
@@ -48,18 +49,7 @@ class Invert(PhotoCommand):
                     self.say(f"[{number}/{len(photos)}] {photo}")
                 try:
                     report = photo_to_results(
-                        pipeline,
-                        photo,
-                        output / name,
-                        name=str(photo),
-                        face=face,
-                        steps=self.steps,
-                        pose=self.pose,
-                        deep3d_weights=self.deep3d_weights,
-                        weights_dirs=self.weights_dirs,
-                        refine=self.refine_config(),
-                        video=self.video.options(),
-                        on_progress=self.progress(),
+                        pipeline, photo, output / name, name=str(photo), face=face, **self.processing()
                     )
                 except OutputError:
                     raise  # the next photo could not be written either

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from ..errors import InputError
 from .command import ModelCommand
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PathName = Literal["swing", "orbit", "ellipse", "dolly"]
 MethodName = Literal["3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2", "pti"]
 PoseName = Literal["mediapipe", "deep3d"]
+ConfidenceSource = Literal["builtin", "unsup3d"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,20 @@ class Video:
 
 
 @dataclass(frozen=True)
-class PhotoCommand(ModelCommand):
+class CropOptions:
+    """Where what belongs to a crop comes from; options of demo, invert and prepare."""
+
+    pose: PoseName = "mediapipe"
+    """Where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network as in published data."""
+    deep3d_weights: Path | None = None
+    """That network's file; by default epoch_20.pth in the search path."""
+    conf_map: ConfidenceSource = "builtin"
+    """Where the uncertainty of the flip comes from: our own estimate, or unsup3d's network as in published data
+    (checkpoint030.pth in the search path)."""
+
+
+@dataclass(frozen=True)
+class PhotoCommand(CropOptions, ModelCommand):
     """Options of demo and invert."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
@@ -58,11 +73,32 @@ class PhotoCommand(ModelCommand):
     """Refine the head after the encoder."""
     refine_seconds: float = 30.0
     """Time for refining a photo, seconds."""
-    pose: PoseName = "mediapipe"
-    """Where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network as in published data."""
-    deep3d_weights: Path | None = None
-    """That network's file; by default epoch_20.pth in the search path."""
+    tune: Literal["pti"] | None = None
+    """Afterwards tune the generator's weights to the photo: pti, pivotal tuning, as published. With --no-refine it
+    follows the system directly."""
+    tune_steps: int = 350
+    """Steps of --tune, at most; it ends when the picture is close enough."""
     video: Video = field(default_factory=Video)
+
+    def processing(self) -> dict[str, Any]:
+        """What `photo_to_results` takes from these options.
+
+        Raises:
+            InputError: an impossible number of steps.
+        """
+        if self.tune is not None and self.tune_steps < 1:
+            raise InputError(f"--tune-steps must be at least 1; got {self.tune_steps}.")
+        return {
+            "steps": self.steps,
+            "pose": self.pose,
+            "deep3d_weights": self.deep3d_weights,
+            "conf_map": self.conf_map,
+            "weights_dirs": self.weights_dirs,
+            "refine": self.refine_config(),
+            "tune_steps": 0 if self.tune is None else self.tune_steps,
+            "video": self.video.options(),
+            "on_progress": self.progress(),
+        }
 
     def refine_config(self) -> RefineConfig | bool:
         """The core's form of the refine options."""

@@ -10,7 +10,8 @@ import tyro
 
 from ..errors import InputError
 from ..output import output_dir
-from .command import Command
+from .command import SearchCommand
+from .photo_options import CropOptions
 from .photos import face_choice, result_names
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepare(Command):
+class Prepare(CropOptions, SearchCommand):
     """Align a photo, or every photo of a folder.
 
     A photo gives crop.png, mirror_sigma.png and report.json in <output>/<its name>/. A folder gives a data set as EG3D
@@ -40,10 +41,6 @@ class Prepare(Command):
     """Side of the crops in pixels."""
     border: Literal["black", "mirror"] = "black"
     """What lies beyond the photo's edges: black, as the published data have it, or the photo mirrored."""
-    pose: Literal["mediapipe", "deep3d"] = "mediapipe"
-    """Where cameras come from: MediaPipe's landmarks, or Deep3DFaceRecon's network, which the published data use."""
-    deep3d_weights: Path | None = None
-    """That network's file; by default epoch_20.pth in the search path."""
 
     def run(self) -> int:
         """Prepares; returns 0 only if every photo could be used."""
@@ -56,7 +53,7 @@ class Prepare(Command):
         with output_dir(self.output) as output:
             from ..preprocessing.prepare import prepare_photo
             from ..results import write_crop
-            from ..weights.systems import pose_network
+            from ..weights.systems import confidence_network, pose_network
 
             crop = prepare_photo(
                 photo,
@@ -64,7 +61,8 @@ class Prepare(Command):
                 size=self.size,
                 border=self.border,
                 with_mirror_sigma=True,
-                deep3d=pose_network(self.pose, self.deep3d_weights),
+                sigma_backend=confidence_network(self.conf_map, self.weights_dirs),
+                deep3d=pose_network(self.pose, self.deep3d_weights, self.weights_dirs),
             )
             (name,) = result_names([photo])
             report = write_crop(output / name, crop, str(photo))
@@ -79,7 +77,7 @@ class Prepare(Command):
 
     def _folder(self, photos: Path) -> int:
         from ..preprocessing.folder import prepare_folder
-        from ..weights.systems import pose_network
+        from ..weights.systems import confidence_network, pose_network
 
         report = prepare_folder(
             photos,
@@ -87,7 +85,8 @@ class Prepare(Command):
             face=face_choice(self.face),
             size=self.size,
             border=self.border,
-            deep3d=pose_network(self.pose, self.deep3d_weights),
+            sigma_backend=confidence_network(self.conf_map, self.weights_dirs),
+            deep3d=pose_network(self.pose, self.deep3d_weights, self.weights_dirs),
             on_photo=self._on_photo,
         )
         if not report.photos:

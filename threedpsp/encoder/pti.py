@@ -246,7 +246,8 @@ def tune_generator(
             on_step(done, config.tune_steps)
     if on_step is not None and done < config.tune_steps:  # it was good enough sooner
         on_step(config.tune_steps, config.tune_steps)
-    return dataclasses.replace(inversion, info={**inversion.info, **target.facts})
+    facts = {"method": "pti", "steps": done, "perceptual": target.facts["pti"].get("perceptual")}
+    return dataclasses.replace(inversion, info={**inversion.info, "tune": facts})
 
 
 @dataclass(frozen=True)

@@ -2,38 +2,37 @@
 
 The crop is compared whole, at the model's own side. PSNR is over all pixels and channels with peak-to-peak 2.
 Identity is dlib's embedding distance on chips at the photo's landmarks; at other views the landmarks are found anew
-in the render, and where none are found the distance counts as `LOST_FACE`.
+in the render, and where none are found the distance counts as `LOST_FACE`. Or it is ArcFace's (see `identity`).
+Crops of a folder that is prepared already are measured as they are, with their own cameras.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from ..encoder.inversion import resize_photo
 from ..encoder.refine import RefineConfig
 from ..errors import InputError, ThreeDPSPError
-from ..export.images import to_uint8
-from ..metrics.identity import SAME_PERSON, DlibIdentity, embedding_distance
+from ..metrics.arcface import ArcFaceIdentity
+from ..metrics.identity import SAME_PERSON
 from ..metrics.perceptual import STLPIPS
 from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
 from ..preprocessing.folder import PHOTO_SUFFIXES
-from ..preprocessing.landmarks import detect_faces
 from ..preprocessing.prepare import prepare_photo
+from ..preprocessing.prepared_folder import PreparedPhoto, is_prepared, load_prepared, read_prepared
 from ..types import FaceCrop, Inversion
+from .identity import ArcFaceMeasure, DlibMeasure, IdentityMeasure
 
-LOST_FACE = 1.0
-DETECTION_SIDE = 256
 CROP_SIDE = 256
+ALIGNED = f"EG3D crop at {CROP_SIDE} px, photo mirrored beyond its edges"
 
 
 @dataclass(frozen=True)
@@ -96,22 +95,24 @@ class EvaluationReport:
 class Evaluator:
     """The networks that measure, loaded once."""
 
-    def __init__(self, pipeline: Pipeline, config: EvaluationConfig):
+    def __init__(self, pipeline: Pipeline, config: EvaluationConfig, arcface: ArcFaceIdentity | None = None):
+        """`arcface`: measures identity; default: dlib's network does."""
         self.pipeline = pipeline
         self.config = config
         self.alex, self.vgg = STLPIPS("alex").to(pipeline.device), STLPIPS("vgg").to(pipeline.device)
-        self.identity = DlibIdentity().to(pipeline.device)
+        device = pipeline.device
+        self.identity: IdentityMeasure = DlibMeasure(device) if arcface is None else ArcFaceMeasure(arcface, device)
 
-    def protocol(self) -> dict[str, Any]:
-        """The protocol as data."""
+    def protocol(self, prepared: bool = False) -> dict[str, Any]:
+        """The protocol as data; `prepared`: the crops come from a prepared folder."""
         side = self.pipeline.generator.config.img_resolution
         refine = self.config.refine
         return {
             "generator": self.pipeline.generator.fingerprint,
-            "crop": f"EG3D crop at {CROP_SIDE} px, photo mirrored beyond its edges, whole crop, area-resized to {side}",
-            "metrics": "PSNR, SSIM (11x11 Gaussian), ST-LPIPS (AlexNet, VGG16), identity = dlib ResNet-29 L2 distance",
-            "novel_views": f"yaw +-{self.config.novel_yaw_degrees:g} degrees, pitch 0; landmarks found in the render; "
-            f"no face found counts as {LOST_FACE}",
+            "crop": ("crops and cameras of a prepared folder as they are" if prepared else ALIGNED)
+            + f", whole crop, area-resized to {side}",
+            "metrics": f"PSNR, SSIM (11x11 Gaussian), ST-LPIPS (AlexNet, VGG16), {self.identity.words}",
+            "novel_views": f"yaw +-{self.config.novel_yaw_degrees:g} degrees, pitch 0; {self.identity.novel_words}",
             "encoder_steps": self.config.steps,
             "refine": None if refine is None else asdict(refine),
             "seed": self.config.seed,
@@ -125,34 +126,29 @@ class Evaluator:
         photo = resize_photo(crop.image, side).to(device)
         (own,) = self.pipeline.render(inversion, inversion.camera)
         image = own.image.clamp(-1, 1)
-        if crop.landmarks is None:
-            raise InputError("Evaluation needs the crop's landmarks; make it with `prepare`.")
-        landmarks = (crop.landmarks * (side / crop.image.shape[-1])).to(device)
-        embedding = self.identity.embed(photo, landmarks)
+        embedding = self.identity.of_photo(photo, crop)
         figures = {
             "l2": l2(image, photo),
             "psnr": psnr(image, photo),
             "ssim": ssim(image, photo),
             "st_lpips_alex": self.alex(image, photo),
             "st_lpips_vgg": self.vgg(image, photo),
-            "identity": embedding_distance(self.identity.embed(image, landmarks) - embedding),
         }
+        identity = {self.identity.name: self.identity.distance(image, crop, embedding)}
         yaw = self.config.novel_yaw_degrees
         cameras = self.pipeline.generator.config.camera_sphere.at(torch.tensor([-yaw, yaw]))
         views = [v.image.clamp(-1, 1) for v in self.pipeline.render(inversion, cameras)]
-        novel = [self._novel_identity(view, embedding) for view in views]
-        return {name: value.item() for name, value in figures.items()} | {"novel_identity": statistics.fmean(novel)}
+        novel = statistics.fmean(self.identity.novel_distance(view, embedding) for view in views)
+        identity[f"novel_{self.identity.name}"] = novel
+        return {name: value.item() for name, value in figures.items()} | identity
 
-    def _novel_identity(self, image: Tensor, embedding: Tensor) -> float:
-        points = render_landmarks(image)
-        if points is None:
-            return LOST_FACE
-        return embedding_distance(self.identity.embed(image, points.to(image.device)) - embedding).item()
-
-    def photo(self, path: Path) -> PhotoScores:
+    def photo(self, photo: Path | PreparedPhoto) -> PhotoScores:
         """One photo; errors that belong to it are reported, not raised."""
         try:
-            crop = prepare_photo(path, size=CROP_SIDE, border="mirror", with_mirror_sigma=True)
+            if isinstance(photo, PreparedPhoto):
+                crop = load_prepared(photo)
+            else:
+                crop = prepare_photo(photo, size=CROP_SIDE, border="mirror", with_mirror_sigma=True)
             started = time.perf_counter()
             inversion = self.pipeline.invert(crop, steps=self.config.steps)
             figures = {"encoder/seconds": time.perf_counter() - started}
@@ -163,29 +159,23 @@ class Evaluator:
                 figures["refined/seconds"] = time.perf_counter() - started
                 figures |= {f"refined/{name}": value for name, value in self.scores(inversion, crop).items()}
         except ThreeDPSPError as error:
-            return PhotoScores(path.name, error=str(error))
-        return PhotoScores(path.name, figures)
+            return PhotoScores(photo.name, error=str(error))
+        return PhotoScores(photo.name, figures)
 
 
-def render_landmarks(image: Tensor) -> Tensor | None:
-    """MediaPipe's points [1,478,2] in pixels of a rendered image [1,3,R,R], or None if it finds no face."""
-    side = image.shape[-1]
-    big = torch.nn.functional.interpolate(image, size=DETECTION_SIDE, mode="bicubic", align_corners=False)
-    faces = detect_faces(np.ascontiguousarray(to_uint8(big.clamp(-1, 1))[0]))
-    if not faces:
-        return None
-    return torch.from_numpy(faces[0].points)[None] * (side / DETECTION_SIDE)
-
-
-def photos_of(folder: Path, limit: int = 0) -> list[Path]:
-    """The photos of a folder, in order.
+def photos_of(folder: Path, limit: int = 0) -> Sequence[Path | PreparedPhoto]:
+    """The photos of a folder, in order; of a folder that is prepared already, its crops (without mirrored copies).
 
     Raises:
-        InputError: no such folder, or no photo in it.
+        InputError: no such folder, no photo in it, or a damaged dataset.json.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Give a folder of photos.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+    paths: Sequence[Path | PreparedPhoto]
+    if is_prepared(folder):
+        paths = read_prepared(folder, PHOTO_SUFFIXES).photos
+    else:
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     if not paths:
         raise InputError(f"No photos in {folder}.")
     return paths[:limit] if limit else paths
@@ -196,16 +186,26 @@ def evaluate(
     folder: Path,
     config: EvaluationConfig,
     on_photo: Callable[[int, int, PhotoScores], None] | None = None,
+    arcface: ArcFaceIdentity | None = None,
 ) -> EvaluationReport:
-    """Every photo of a folder; on_photo is called with (done, total, scores) after each."""
-    evaluator = Evaluator(pipeline, config)
-    paths = photos_of(folder, config.limit)
+    """Every photo of a folder, or every crop of a prepared one.
+
+    Args:
+        pipeline: what is measured.
+        folder: see `photos_of`.
+        config: how.
+        on_photo: called with (done, total, scores) after each.
+        arcface: measures identity; default: dlib's network does.
+    """
+    photos = photos_of(folder, config.limit)
+    evaluator = Evaluator(pipeline, config, arcface)
 
     def rows() -> Iterator[PhotoScores]:
-        for index, path in enumerate(paths):
-            scores = evaluator.photo(path)
+        for index, photo in enumerate(photos):
+            scores = evaluator.photo(photo)
             if on_photo is not None:
-                on_photo(index + 1, len(paths), scores)
+                on_photo(index + 1, len(photos), scores)
             yield scores
 
-    return EvaluationReport(evaluator.protocol(), tuple(rows()))
+    prepared = isinstance(photos[0], PreparedPhoto)
+    return EvaluationReport(evaluator.protocol(prepared), tuple(rows()))

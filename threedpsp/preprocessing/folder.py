@@ -18,8 +18,9 @@ from ..errors import InputError
 from ..output import atomic_write, output_dir
 from ..types import FaceCrop
 from .align import Border
+from .confnet import ConfNet
 from .deep3d import Deep3D
-from .mirror_sigma import save_conf_map
+from .mirror_sigma import SigmaBackend, save_conf_map, save_stored_map
 from .prepare import FaceChoice, prepare_photo
 from .prepared_folder import is_prepared, load_prepared, read_prepared
 
@@ -65,6 +66,7 @@ def prepare_folder(
     size: int = 512,
     border: Border = "black",
     with_mirror_sigma: bool = True,
+    sigma_backend: SigmaBackend = "builtin",
     deep3d: Deep3D | None = None,
     on_photo: Callable[[PhotoReport, int, int], None] | None = None,
 ) -> FolderReport:
@@ -85,6 +87,7 @@ def prepare_folder(
         size: side of the crops in pixels.
         border: see `prepare_photo`.
         with_mirror_sigma: write conf_map.
+        sigma_backend: where it comes from; see `estimate_mirror_sigma`. A stored one is taken as it is.
         deep3d: see `prepare_photo`.
         on_photo: called after each photo with its report, its number from 1, and how many there are.
 
@@ -98,17 +101,24 @@ def prepare_folder(
         raise InputError(f"There is no folder '{source}'.")
     if output.exists() and output.samefile(source):
         raise InputError(f"Results must go to another folder than the photos ('{source}').")
+    networks = ([] if deep3d is None else ["deep3d"]) + ([] if sigma_backend == "builtin" else ["unsup3d"])
     if is_prepared(source):
-        photos, ignored = _prepared_jobs(source, size)
-        settings = json.dumps(["prepared", size, with_mirror_sigma])
+        photos, ignored = _prepared_jobs(source, size, sigma_backend)
+        settings = json.dumps(["prepared", size, with_mirror_sigma, *networks])
     else:
         make = partial(
-            prepare_photo, face=face, size=size, border=border, with_mirror_sigma=with_mirror_sigma, deep3d=deep3d
+            prepare_photo,
+            face=face,
+            size=size,
+            border=border,
+            with_mirror_sigma=with_mirror_sigma,
+            sigma_backend=sigma_backend,
+            deep3d=deep3d,
         )
         files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
         photos = [_Job(p, p.name, partial(make, p)) for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
         ignored = tuple(p.name for p in files if p.suffix.lower() not in PHOTO_SUFFIXES)
-        settings = json.dumps([face, size, border, with_mirror_sigma] + ([] if deep3d is None else ["deep3d"]))
+        settings = json.dumps([face, size, border, with_mirror_sigma, *networks])
     results: list[PhotoReport] = []
     kept = 0
     with output_dir(output), output_dir(output / "conf_map"):
@@ -122,7 +132,7 @@ def prepare_folder(
                     kept += 1
                     results.append(old)
                 else:
-                    results.append(_do(job, output, name, stamp, with_mirror_sigma))
+                    results.append(_do(job, output, name, stamp, with_mirror_sigma, sigma_backend))
                 if on_photo is not None:
                     on_photo(results[-1], number, len(photos))
                 if number % SAVE_EVERY == 0:
@@ -170,14 +180,17 @@ class _Job:
         return " ".join(parts)
 
 
-def _prepared_jobs(source: Path, size: int) -> tuple[list[_Job], tuple[str, ...]]:
+def _prepared_jobs(source: Path, size: int, sigma_backend: SigmaBackend) -> tuple[list[_Job], tuple[str, ...]]:
     """The photos of a prepared folder, and what is left out of it."""
     folder = read_prepared(source, PHOTO_SUFFIXES)
-    jobs = [_Job(p.path, p.name, partial(load_prepared, p, size), p.conf_map, p.label) for p in folder.photos]
+    make = partial(load_prepared, size=size, sigma_backend=sigma_backend)
+    jobs = [_Job(p.path, p.name, partial(make, p), p.conf_map, p.label) for p in folder.photos]
     return jobs, folder.mirrored
 
 
-def _do(job: _Job, output: Path, name: str, stamp: str, with_mirror_sigma: bool) -> PhotoReport:
+def _do(
+    job: _Job, output: Path, name: str, stamp: str, with_mirror_sigma: bool, sigma_backend: SigmaBackend
+) -> PhotoReport:
     try:
         crop = job.make()
     except InputError as error:
@@ -186,11 +199,13 @@ def _do(job: _Job, output: Path, name: str, stamp: str, with_mirror_sigma: bool)
         return PhotoReport(job.source, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
     if with_mirror_sigma and crop.mirror_sigma is not None:
         target = output / "conf_map" / f"{name}.npy"
-        if job.conf_map is None:
-            save_conf_map(target, crop.mirror_sigma[0])
-        else:
+        if job.conf_map is not None:
             with atomic_write(target) as temporary:
                 shutil.copyfile(job.conf_map, temporary)
+        elif isinstance(sigma_backend, ConfNet):  # as the published preprocessing stores it, whatever the crop's size
+            save_stored_map(target, sigma_backend.stored_map(crop.image)[0])
+        else:
+            save_conf_map(target, crop.mirror_sigma[0])
     pixels = ((crop.image[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
     with atomic_write(output / f"{name}.png") as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

@@ -29,6 +29,8 @@ from ..output import atomic_write
 from .confnet import STORED_SIDE, ConfNet
 from .face_view import MESH_POINTS, FaceView, face_mesh, pixel_centres, sample, view_face
 
+SigmaBackend = Literal["builtin"] | ConfNet
+"""Where the uncertainty comes from: our own estimate, or unsup3d's network."""
 SIDE = 64  # of the built-in estimate, as of ConfNet's; lengths below are in its pixels
 NOISE = 0.05  # of colours in [-1,1]
 MISPLACED_ON_FACE, MISPLACED_OFF_FACE = 0.5, 1.5
@@ -43,7 +45,7 @@ def estimate_mirror_sigma(
     image: Float[Tensor, "n 3 r r"],
     landmarks: Float[Tensor, "n p 2"],
     camera: Camera,
-    backend: Literal["builtin"] | ConfNet = "builtin",
+    backend: SigmaBackend = "builtin",
 ) -> Float[Tensor, "n r r"]:
     """Uncertainty of the flip, lying on the flipped photo.
 
@@ -82,9 +84,17 @@ def save_conf_map(path: str | Path, mirror_sigma: Float[Tensor, "r r"]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    stored = _resize(mirror_sigma.detach().float().cpu()[None].flip(2), STORED_SIDE)[0].numpy()
+    save_stored_map(path, _resize(mirror_sigma.detach().float().cpu()[None].flip(2), STORED_SIDE)[0])
+
+
+def save_stored_map(path: str | Path, stored: Float[Tensor, "256 256"]) -> None:
+    """Write what `ConfNet.stored_map` made of one photo, number for number.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, stored)
+        np.save(file, stored.detach().float().cpu().numpy())
 
 
 def load_conf_map(path: str | Path, side: int = 512) -> Float[Tensor, "r r"]:

@@ -12,7 +12,7 @@ from ..types import FaceCrop
 from .align import Border, apply_affine, crop_face, five_points
 from .deep3d import Deep3D
 from .landmarks import Face, detect_faces
-from .mirror_sigma import estimate_mirror_sigma
+from .mirror_sigma import SigmaBackend, estimate_mirror_sigma
 from .photo import PhotoSource, load_photo
 from .pose import estimate_camera
 
@@ -28,6 +28,7 @@ def prepare_photo(
     size: int = 512,
     border: Border = "black",
     with_mirror_sigma: bool = False,
+    sigma_backend: SigmaBackend = "builtin",
     deep3d: Deep3D | None = None,
     faces: list[Face] | None = None,
 ) -> FaceCrop:
@@ -39,6 +40,7 @@ def prepare_photo(
         size: side of the crop in pixels.
         border: what lies outside the photo: black, or the photo mirrored at its edges.
         with_mirror_sigma: also estimate the uncertainty of the flip.
+        sigma_backend: where that comes from: our own estimate, or unsup3d's network.
         deep3d: takes the camera from this network, as the published preprocessing does; default: from the landmarks.
         faces: found elsewhere, in the photo's pixels, in any order; default: they are searched here.
 
@@ -69,7 +71,7 @@ def prepare_photo(
     return FaceCrop(
         image=image,
         camera=camera,
-        mirror_sigma=estimate_mirror_sigma(image, points, camera) if with_mirror_sigma else None,
+        mirror_sigma=estimate_mirror_sigma(image, points, camera, sigma_backend) if with_mirror_sigma else None,
         source_to_crop=torch.tensor(source_to_crop[None], dtype=torch.float32),
         landmarks=points,
         notes=photo.notes + notes,

@@ -16,7 +16,7 @@ from ..camera import LABEL_DIM, Camera
 from ..errors import InputError, MissingDependencyError
 from ..types import FaceCrop
 from .landmarks import detect_faces
-from .mirror_sigma import estimate_mirror_sigma, load_conf_map
+from .mirror_sigma import SigmaBackend, estimate_mirror_sigma, load_conf_map
 from .photo import load_photo
 
 LABELS_FILE = "dataset.json"
@@ -82,15 +82,18 @@ def read_prepared(folder: str | Path, suffixes: frozenset[str]) -> PreparedFolde
     return PreparedFolder(tuple(photos), tuple(sorted(mirrored)))
 
 
-def load_prepared(photo: PreparedPhoto, size: int | None = None) -> FaceCrop:
+def load_prepared(
+    photo: PreparedPhoto, size: int | None = None, sigma_backend: SigmaBackend = "builtin"
+) -> FaceCrop:
     """The crop as it is, with the camera of its label and the stored uncertainty of its flip; nothing is aligned.
 
     Landmarks, which identity measures need, are looked for in the crop; where none are found, a note says so.
-    Without a stored uncertainty, it is estimated from the landmarks.
+    Without a stored uncertainty, it is estimated: by ConfNet if that is given, else from the landmarks.
 
     Args:
         photo: one of `read_prepared`.
         size: side of the crop in pixels; None: as it is.
+        sigma_backend: see `estimate_mirror_sigma`.
 
     Raises:
         InputError: no label, a label that is no camera, an image that is none or not square, a damaged conf_map.
@@ -112,8 +115,9 @@ def load_prepared(photo: PreparedPhoto, size: int | None = None) -> FaceCrop:
     sigma: Tensor | None = None
     if photo.conf_map is not None:
         sigma = load_conf_map(photo.conf_map, image.shape[3])[None]
-    elif points is not None:
-        sigma = estimate_mirror_sigma(image, points, camera)
+    elif points is not None or sigma_backend != "builtin":
+        known = torch.zeros(1, 0, 2) if points is None else points  # ConfNet does not look at them
+        sigma = estimate_mirror_sigma(image, known, camera, sigma_backend)
     return FaceCrop(image, camera, sigma, None, points, (*loaded.notes, "Prepared already; not aligned again.", *notes))
 
 

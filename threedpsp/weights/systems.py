@@ -15,16 +15,19 @@ from ..encoder.inversion import InversionNetwork
 from ..encoder.methods import METHODS, MethodName
 from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
+from ..metrics.arcface import WEIGHTS_FILE as ARCFACE_FILE
+from ..metrics.arcface import ArcFaceIdentity
 from ..preprocessing.confnet import WEIGHTS_FILE as CONFNET_FILE
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
 from ..preprocessing.deep3d import Deep3D
-from .load import load_confnet, load_deep3d, load_inverter
+from .load import load_arcface, load_confnet, load_deep3d, load_inverter
 from .load import load_generator as read_generator
 from .search import find_encoder, find_weights
 
 PoseName = Literal["mediapipe", "deep3d"]
 ConfidenceSource = Literal["builtin", "unsup3d"]
+IdentityName = Literal["dlib", "arcface"]
 
 
 def load_generator(
@@ -199,6 +202,31 @@ def confidence_network(
 def _shared_confnet(path: Path, _: int) -> ConfNet:
     """Loaded once for many photos, again when the file changes."""
     return load_confnet(path)
+
+
+def identity_network(
+    identity: IdentityName, weights_dirs: Sequence[str | Path] = (), arcface_weights: str | Path | None = None
+) -> ArcFaceIdentity | None:
+    """ArcFace's network if identity is to be measured with it, None if with dlib's, which comes with a package.
+
+    Args:
+        identity: "dlib" or "arcface".
+        weights_dirs: folders that are searched first.
+        arcface_weights: the network's file; default: `model_ir_se50.pth` in the search path.
+
+    Raises:
+        InputError: no such measure.
+        WeightsError: the file is missing (the message says which), damaged, or holds another network.
+    """
+    if identity not in ("dlib", "arcface"):
+        raise InputError(f"Identity is measured with 'dlib' or 'arcface'; got {identity!r}.")
+    if identity == "dlib":
+        return None
+    try:
+        path = find_weights("arcface" if arcface_weights is None else arcface_weights, weights_dirs)
+    except WeightsError as error:
+        raise WeightsError(f"Identity by ArcFace needs its network, {ARCFACE_FILE}. {error}") from error
+    return load_arcface(path)
 
 
 def _needs(method: str) -> str:
