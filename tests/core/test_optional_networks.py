@@ -182,6 +182,14 @@ def test_invert_tunes_when_asked(tmp_path: Path, model: str, capsys: Capture):
     assert saved.generator_delta is not None
 
 
+def test_impossible_tuning_is_explained_before_any_work(tmp_path: Path, capsys: Capture):
+    options = ["--tune", "pti", "--tune-steps", "0", "-o", str(tmp_path / "out")]
+    for command in (["demo"], ["invert", str(published(tmp_path))]):
+        assert main([*command, *options]) == 2
+        assert "--tune-steps must be at least 1; got 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_options_are_there_with_their_defaults():
     assert parse(["invert", "a.jpg"]).tune is None and parse(["invert", "a.jpg"]).conf_map == "builtin"
     assert parse(["evaluate", "photos"]).identity == "dlib"

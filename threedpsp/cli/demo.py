@@ -22,13 +22,14 @@ class Demo(PhotoCommand):
 
     def run(self) -> int:
         """Writes <output>/astronaut/ and prints where the video is."""
-        photo, options = astronaut(), self.processing()
+        self.check()
+        photo = astronaut()
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 
             pipeline = self.load(self.method)
             folder = output / "astronaut"
-            report = photo_to_results(pipeline, photo, folder, name="astronaut", **options)
+            report = photo_to_results(pipeline, photo, folder, name="astronaut", **self.processing())
         self.result(self.summary(folder, report), {"folder": folder, **report})
         return 0
 

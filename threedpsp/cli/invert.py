@@ -37,7 +37,7 @@ class Invert(PhotoCommand):
         """Works through the photos; returns 0 only if all could be used."""
         photos = find_photos(self.photos, self.say)
         face = face_choice(self.face)
-        self.processing()  # finds impossible options before any work
+        self.check()
         with output_dir(self.output) as output:
             from ..results import photo_to_results
 

@@ -80,14 +80,17 @@ class PhotoCommand(CropOptions, ModelCommand):
     """Steps of --tune, at most; it ends when the picture is close enough."""
     video: Video = field(default_factory=Video)
 
-    def processing(self) -> dict[str, Any]:
-        """What `photo_to_results` takes from these options.
+    def check(self) -> None:
+        """Finds impossible options before any work.
 
         Raises:
             InputError: an impossible number of steps.
         """
         if self.tune is not None and self.tune_steps < 1:
             raise InputError(f"--tune-steps must be at least 1; got {self.tune_steps}.")
+
+    def processing(self) -> dict[str, Any]:
+        """What `photo_to_results` takes from these options."""
         return {
             "steps": self.steps,
             "pose": self.pose,
