@@ -208,6 +208,31 @@ def lying_zip(path: Path) -> Path:
     return path
 
 
+def two_directories(path: Path, claimed: int) -> Path:
+    """A .pt whose two directory ends disagree about the directory's size."""
+    good_encoder(path)
+    data = bytearray(path.read_bytes())
+    end, place = data.rfind(b"PK\x05\x06"), data.rfind(b"PK\x06\x06")
+    size, offset = struct.unpack_from("<LL", data, end + 12)
+    record = data[place:end] if place >= 0 else zip64_end(size, offset, end)
+    struct.pack_into("<Q", record, 40, claimed)
+    path.write_bytes(data[: place if place >= 0 else end] + record + data[end:])
+    return path
+
+
+def zip64_end(size: int, offset: int, place: int) -> bytearray:
+    """The end of a zip directory in the format for large files, and what points to it."""
+    record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, offset)
+    return bytearray(record + struct.pack("<4sLQL", b"PK\x06\x07", 0, place, 1))
+
+
+def shifted_zip(path: Path) -> Path:
+    """A .pt with something before it, so that readers that allow for this see other entries than those that do not."""
+    good_encoder(path)
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 60 + path.read_bytes())
+    return path
+
+
 def overlapping_zip(path: Path) -> Path:
     """A .pt in which two entries of the directory are the same bytes."""
     good_encoder(path)
@@ -304,6 +329,18 @@ def view_call(storage: Any, shape: tuple[int, ...]) -> Call:
     """A tensor at the beginning of a storage."""
     stride = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
     return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, OrderedDict())
+
+
+def flat_encoder(path: Path, *shape: int) -> Path:
+    """A .pt with the names of an encoder, whose weights have a shape that no encoder's have."""
+    return torch_file(path, dict.fromkeys(encoder_state(), torch.zeros(shape)))
+
+
+def our_encoder(path: Path, **settings: Any) -> Path:
+    """An encoder's file of ours with other settings."""
+    metadata = {"kind": "encoder", "config": json.dumps({**ENCODER.to_dict(), **settings})}
+    save_file({name: t.contiguous() for name, t in encoder_state().items()}, path, metadata)
+    return path
 
 
 def many_heads(path: Path) -> Path:
@@ -591,6 +628,9 @@ CASES = [
     ),
     _case("compressed-zip", "a.pt", "compressed", lambda p: rezipped(p, lambda e: None, compress=True)),
     _case("zip-lies-about-size", "a.pt", "zip", lying_zip),
+    _case("zip-two-directories", "a.pt", "two directories", lambda p: two_directories(p, 64)),
+    _case("zip-100-GB-directory", "a.pt", "two directories", lambda p: two_directories(p, HUNDRED_GB)),
+    _case("zip-shifted", "a.pt", "zip directory", shifted_zip),
     _case("zip-overlaps", "a.pt", "zip", overlapping_zip),
     _case("zip-leads-out", "a.pt", "leads out", lambda p: rezipped(p, lambda e: e.update({"../../canary": b"x"}))),
     _case("zip-absolute-name", "a.pt", "leads out", lambda p: rezipped(p, lambda e: e.update({"/tmp/canary": b"x"}))),
@@ -635,6 +675,24 @@ CASES = [
             p, decoder__net__0__bias=with_nan(generator_state()["decoder.net.0.bias"], float("inf"))
         ),
     ),
+    _case(
+        "whole-numbers",
+        "a.pkl",
+        "whole numbers",
+        lambda p: with_weights(p, decoder__net__0__bias=generator_state()["decoder.net.0.bias"].long()),
+    ),
+    _case(
+        "whole-numbers-pt",
+        "a.pt",
+        "whole numbers",
+        lambda p: torch_file(p, {n: t.byte() for n, t in encoder_state().items()}),
+    ),
+    _case(
+        "latent-avg-of-whole-numbers",
+        "a.pt",
+        "latent_avg holds whole numbers",
+        lambda p: write_encoder(p, encoder_state(), torch.ones(1, 14, 4).int()),
+    ),
     _case("encoder-of-another-size", "a.pt", "missing", good_encoder),
     _case("encoder-legacy-of-another-size", "a.pt", "missing", lambda p: good_encoder(p, legacy=True)),
     _case("latent-avg-wrong", "a.pt", "latent_avg", lambda p: write_encoder(p, encoder_state(), torch.zeros(7))),
@@ -655,6 +713,21 @@ CASES = [
         ),
     ),
     _case("million-layers", "a.safetensors", "mapping_layers", lambda p: our_generator(p, mapping_layers=10**9)),
+    _case("no-z", "a.safetensors", "z_dim", lambda p: our_generator(p, z_dim=0)),
+    _case("no-w", "a.safetensors", "w_dim", lambda p: our_generator(p, w_dim=0)),
+    _case("no-channels", "a.safetensors", "channel_max", lambda p: our_generator(p, channel_max=0)),
+    _case("no-channels-left", "a.safetensors", "no network has its sizes", lambda p: our_generator(p, channel_base=4)),
+    _case("no-z-pkl", "a.pkl", "z_dim", lambda p: with_attributes(p, z_dim=0)),
+    _case("odd-groups", "a.safetensors", "no network", lambda p: our_encoder(p, norm="group", widths=[4, 4, 4, 33])),
+    _case("weights-of-no-dimension", "a.pt", "dimensions", flat_encoder),
+    _case("weights-of-one-dimension", "a.pt", "dimensions", lambda p: flat_encoder(p, 3)),
+    _case("weights-of-no-numbers", "a.pt", "dimensions", lambda p: flat_encoder(p, 0, 0, 0, 0)),
+    _case(
+        "heads-of-no-numbers",
+        "a.pt",
+        "which no network has",
+        lambda p: torch_file(p, {**encoder_state(), "styles.0.linear.weight": torch.zeros(0, 0)}),
+    ),
     _case("huge-exponent", "a.safetensors", "sr_up", lambda p: our_generator(p, sr_up=[10**9, 0])),
     _case("huge-channels", "a.safetensors", "channel_max", lambda p: our_generator(p, channel_max=10**12)),
     _case("negative-size", "a.safetensors", "w_dim", lambda p: our_generator(p, w_dim=-8)),
@@ -676,6 +749,7 @@ CASES = [
     _case("pipe", "a.pkl", "ordinary", fifo),
     _case("device", "a.pkl", "ordinary", lambda p: Path("/dev/zero")),
     _case("missing", "a.pkl", "No such file", lambda p: p),
+    _case("path-with-a-zero", "a.pkl", "no name of a file", lambda p: p.with_name("a\0b.pkl")),
     _case("path-with-dots", "a.pkl", "No such file", lambda p: p.parent / ".." / ".." / "nothing" / "a.pkl"),
     _case("path-to-a-system-file", "a.pkl", "formats", lambda p: Path("/usr/../etc/passwd")),
     # cut off

@@ -21,8 +21,11 @@ BATCH = 30  # files for one process, so that a crash does not hide the others' r
 def read_in_process(paths: list[Path]) -> dict[str, dict[str, Any]]:
     """What became of each file in a process that may take 1 GB more than it has when it starts."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.hostile_worker", *map(str, paths)]
-    done = subprocess.run(command, cwd=paths[0].parent, env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "tests.hostile_worker"]
+    told = json.dumps([str(path) for path in paths])  # as arguments, paths cannot have zeros in them
+    done = subprocess.run(
+        command, cwd=paths[0].parent, env=environment, input=told, capture_output=True, text=True, timeout=300
+    )
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 0, f"the process died after {len(results)} of {len(paths)}: {done.stderr[-2000:]}"
     return {result["path"]: result for result in results}

@@ -55,13 +55,16 @@ def is_e4e(options: Mapping[str, object]) -> bool:
 
 def _config(shapes: Mapping[str, Shape], e4e: bool) -> EncoderConfig:
     """The configuration whose shapes these are, as far as they tell."""
+    wrong = [name for name, dimensions in zip(SIGNATURE, (4, 2, 4), strict=True) if len(shapes[name]) != dimensions]
+    if wrong:
+        raise WeightsError(f"its {wrong[0]} has the dimensions {list(shapes[wrong[0]])}, which no encoder's has.")
     heads = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("styles.") and _numbered(name))
     if heads > MAX_COUNTS["num_ws"]:
         raise WeightsError(f"it has {heads} heads, more than {MAX_COUNTS['num_ws']}, which no encoder has.")
     first = shapes["input_layer.0.weight"]
     linear = shapes["styles.0.linear.weight"]
-    camera = shapes.get("styles.0.linear_camera.2.weight", (0,))[0]
-    pointwise = shapes.get("styles.0.convs.0.weight", (0, 0, 3, 3))[-1] == 1
+    camera = (*shapes.get("styles.0.linear_camera.2.weight", ()), 0)[0]
+    pointwise = shapes.get("styles.0.convs.0.weight", ())[-1:] == (1,)
     sizes = [_head_size(shapes, index, pointwise) for index in range(heads)]
     coarse, middle = sizes.count(sizes[0]), sizes.count(2 * sizes[0])
     trunk = _trunk(shapes)
@@ -114,6 +117,8 @@ def _latent_avg(value: Tensor, config: EncoderConfig) -> tuple[Tensor | None, st
     expected = (1, config.num_ws, config.w_dim)
     if value.numel() not in (math.prod(expected), config.w_dim):
         return None, f"latent_avg is {list(value.shape)}, expected {list(expected)}"
+    if not value.is_floating_point():
+        return None, "latent_avg holds whole numbers"
     tensor = as_float32(value).reshape(1, -1, config.w_dim).expand(expected).contiguous()
     if not torch.isfinite(tensor).all():
         return None, "latent_avg has values that are not finite (NaN or infinite)"

@@ -12,6 +12,10 @@ from ..errors import InputError, WeightsError
 MAX_SIZE = 1 << 16
 MAX_COUNTS = {"mapping_layers": 64, "depths": 100, "input_resolution": 4096, "plane_resolution": 4096, "num_ws": 64}
 """Largest number in a setting: `MAX_SIZE`, or what stands here; these decide how many layers are made."""
+MAY_BE_ZERO = ("camera_features", "depth_resolution_importance")
+"""Counts that switch something off; every other one is at least 1."""
+SIZE_ERRORS = (InputError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What building a network of impossible sizes raises."""
 MAX_NUMBER = 1 << 24
 MAX_TEXT = 200
 MAX_LIST = 16
@@ -59,7 +63,7 @@ def config_from_file(build: Callable[[], _Config], default: _Config) -> _Config:
     """
     try:
         config = build()
-    except (InputError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+    except SIZE_ERRORS as error:
         raise WeightsError(f"its settings do not make a network ({error}).") from error
     _check(config, default, "")
     return config
@@ -82,7 +86,7 @@ def _fits(value: Any, default: Any, name: str) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, int):
-        return isinstance(value, int) and 0 <= value <= MAX_COUNTS.get(name, MAX_SIZE)
+        return isinstance(value, int) and (name not in MAY_BE_ZERO) <= value <= MAX_COUNTS.get(name, MAX_SIZE)
     if isinstance(default, str):
         return isinstance(value, str) and len(value) <= 40
     if default is None or isinstance(default, float):

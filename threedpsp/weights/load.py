@@ -20,12 +20,13 @@ from ..encoder.config import EncoderConfig
 from ..encoder.encoder import Encoder
 from ..encoder.methods import BuiltNetwork, build_method
 from ..encoder.triplanenet import TriPlaneNet
-from ..errors import InputError, WeightsError
+from ..errors import WeightsError
 from ..metrics.arcface import ArcFaceIdentity
 from ..output import atomic_write
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
 from .catalogue import EMBEDDED
+from .limits import SIZE_ERRORS
 from .recognise import Recognised, recognise
 
 _Network = TypeVar("_Network", ArcFaceIdentity, ConfNet, Deep3D)
@@ -60,7 +61,8 @@ def load_generator(name: str | Path = "tiny", device: str | torch.device | None 
     """
     path = weights_path(name, "generator")
     with named(path):
-        return generator_from(_of_kind(path, "eg3d-generator")).to(resolve_device(device))
+        generator = generator_from(_of_kind(path, "eg3d-generator"))
+    return generator.to(resolve_device(device))
 
 
 def generator_from(found: Recognised) -> Generator:
@@ -184,7 +186,9 @@ def named(path: str | Path) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise WeightsError(f"{path}: {error}") from error
-    except (InputError, RuntimeError, ValueError, KeyError) as error:
+    except MemoryError as error:
+        raise WeightsError(f"{path}: there is not enough memory to load it. Close other programs.") from error
+    except SIZE_ERRORS as error:
         raise WeightsError(f"{path} does not fit its own config: {error}") from error
 
 

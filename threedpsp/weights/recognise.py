@@ -20,7 +20,7 @@ from ..encoder.encoder import Encoder
 from ..encoder.triplanenet import TriPlaneNet, TriPlaneNetConfig
 from ..errors import ThreeDPSPError, WeightsError
 from .eg3d_file import recognise_eg3d
-from .limits import config_from_file, plain_settings
+from .limits import SIZE_ERRORS, config_from_file, plain_settings
 from .recognised import Recognised, shapes_of, usable
 from .torch_file import LEGACY_START, ZIP_START, read_torch
 from .torch_state import recognise_state
@@ -58,7 +58,7 @@ def recognise(path: str | Path, *, digest: bool = True) -> Recognised:
         raise WeightsError(f"{path}: there is not enough memory to read it. Close other programs.") from error
     except (ThreeDPSPError, RecursionError) as error:
         raise WeightsError(f"{path}: {error}") from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:  # shapes that no network has
+    except SIZE_ERRORS as error:  # shapes that no network has
         raise WeightsError(f"{path}: it is damaged, or no network has its sizes ({str(error)[:200]}).") from error
     return dataclasses.replace(found, facts=facts, path=str(path))
 
@@ -74,6 +74,8 @@ def sha256_of(path: Path) -> str:
 
 def _check_regular(path: Path) -> None:
     """An ordinary file with something in it (not a folder, a pipe or a device)."""
+    if "\0" in str(path):
+        raise WeightsError("there is a zero in it, so that it is no name of a file.")
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise WeightsError("it is a folder; give the file in it.")

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .limits import SIZE_ERRORS
 
 MAX_GROWTH = 4  # bytes of weights as float32 for a byte of the file: one-byte numbers become four bytes
 MAX_SMALL = 64 << 20  # bytes of weights in any file, however small
 _SHOWN = 3  # names in a message
+_COUNTER = "num_batches_tracked"  # the only weights that are whole numbers
 Shape = tuple[int, ...]
 
 
@@ -51,14 +53,21 @@ class Recognised:
 
 
 def shapes_of(build: Callable[[], nn.Module]) -> dict[str, Shape]:
-    """Names and shapes of a module's weights; no memory is taken for them."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in build().state_dict().items()}
+    """Names and shapes of a module's weights; no memory is taken for them.
+
+    Raises:
+        WeightsError: no such module can be built.
+    """
+    try:
+        with torch.device("meta"):
+            return {name: tuple(value.shape) for name, value in build().state_dict().items()}
+    except SIZE_ERRORS as error:
+        raise WeightsError(f"no network has its sizes ({str(error)[:200]}).") from error
 
 
 def compare_shapes(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> list[str]:
     """What is missing, left over or of another shape; batch normalisation's counters may be missing."""
-    needed = {name for name in expected if not name.endswith("num_batches_tracked")}
+    needed = {name for name in expected if not name.endswith(_COUNTER)}
     problems = []
     if missing := sorted(needed - set(found)):
         problems.append(f"{_tensors(missing)} missing: {_some(missing)}")
@@ -92,13 +101,19 @@ def usable(
             f"its tensors repeat the same numbers: {memory:,} bytes of weights out of a file of {file_size:,} bytes."
         )
     tensors: dict[str, Tensor] = {}
-    broken = []
+    broken, other_kind = [], []
     for name in fitting:
-        tensor = as_float32(read(name))
+        stored = read(name)
+        if stored.is_floating_point() == name.endswith(_COUNTER):
+            other_kind.append(name)
+            continue
+        tensor = as_float32(stored)
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             broken.append(name)
         else:
             tensors[name] = tensor
+    if other_kind:
+        problems.append(f"{_tensors(other_kind)} with whole numbers for fractions or the reverse: {_some(other_kind)}")
     if broken:
         problems.append(f"{_tensors(broken)} with values that are not finite (NaN or infinite): {_some(broken)}")
     return tensors, problems

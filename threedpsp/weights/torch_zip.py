@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -76,22 +75,32 @@ def _place(file: BinaryFile, size: int, info: zipfile.ZipInfo) -> ZipEntry:
 
 
 def _directory_size(file: BinaryFile, size: int) -> int:
-    """Bytes that the zip directory claims, before anything reads it."""
+    """Bytes that the zip directory claims, before anything reads it.
+
+    Readers differ in which of the two ends of a directory they believe, and in whether something may stand before the
+    archive. Here both ends must say the same, and the directory must end where they begin.
+    """
     start = max(0, size - _END.size - 0xFFFF)
     file.seek(start)
     tail = file.read(size - start)
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
         raise WeightsError("it ends before its zip directory; it is cut off. Copy or download it again.")
-    claimed: int = _END.unpack_from(tail, at)[5]
-    if claimed != 0xFFFFFFFF:
-        return claimed
-    file.seek(max(0, start + at - _END64_LOCATOR.size), io.SEEK_SET)
+    claimed, offset = _END.unpack_from(tail, at)[5:7]
+    end = start + at
+    locator_at = end - _END64_LOCATOR.size
+    file.seek(max(0, locator_at))
     locator = file.read(_END64_LOCATOR.size)
-    place = _END64_LOCATOR.unpack(locator)[2] if locator[:4] == b"PK\x06\x07" else size
-    file.seek(min(place, size))
-    end64 = file.read(_END64.size)
-    if len(end64) != _END64.size or end64[:4] != b"PK\x06\x06":
-        raise WeightsError("its zip directory is damaged. Copy or download it again.")
-    claimed = _END64.unpack(end64)[8]
-    return claimed
+    if locator_at >= 0 and locator[:4] == b"PK\x06\x07":
+        end = locator_at - _END64.size
+        file.seek(max(0, end))
+        end64 = file.read(_END64.size)
+        if _END64_LOCATOR.unpack(locator)[2] != end or end64[:4] != b"PK\x06\x06":
+            raise WeightsError("its zip directory is damaged. Copy or download it again.")
+        large = _END64.unpack(end64)[8:10]
+        if any(n not in (n64, 0xFFFFFFFF) for n, n64 in zip((claimed, offset), large, strict=True)):
+            raise WeightsError("its zip archive describes two directories. Do not trust this file.")
+        claimed, offset = large
+    if offset + claimed != end:
+        raise WeightsError("its zip directory is not where it should be; the file is damaged. Copy it again.")
+    return int(claimed)
