@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     )
     from .evaluation.compare import compare
     from .export.latent_file import load_inversion, save_inversion
+    from .export.mesh_file import write_mesh
     from .export.overlay import pose_overlay
     from .export.video import write_video
+    from .meshing import extract_mesh
     from .paths import camera_path, keyframes, parse_keyframes
     from .pipeline import Pipeline, load, prepare
     from .rendering import render
@@ -63,6 +65,7 @@ _HOMES = {
     "confidence_on_photo": "stages",
     "estimate_confidence": "stages",
     "estimate_pose": "stages",
+    "extract_mesh": "meshing",
     "keyframes": "paths",
     "load": "pipeline",
     "load_generator": "weights.systems",
@@ -76,6 +79,7 @@ _HOMES = {
     "render": "rendering",
     "render_views": "views",
     "save_inversion": "export.latent_file",
+    "write_mesh": "export.mesh_file",
     "write_video": "export.video",
 }
 
@@ -108,6 +112,7 @@ __all__ = [
     "confidence_on_photo",
     "estimate_confidence",
     "estimate_pose",
+    "extract_mesh",
     "keyframes",
     "load",
     "load_generator",
@@ -121,6 +126,7 @@ __all__ = [
     "render",
     "render_views",
     "save_inversion",
+    "write_mesh",
     "write_video",
 ]
 

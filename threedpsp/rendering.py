@@ -15,7 +15,7 @@ from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
 from .encoder.checks import check_head
 from .export.images import enlarge, to_uint8
-from .types import Inversion, Render
+from .types import Inversion, Render, TriPlanes
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how far it is, and how far it will go; an exception that it raises ends the work."""
@@ -67,13 +67,20 @@ def frames(
 
 
 @torch.no_grad()
-def _renders(generator: Generator, inversion: Inversion, cameras: Camera, chunk: int) -> Iterator[Render]:
+def head_planes(generator: Generator, inversion: Inversion) -> tuple[Generator, TriPlanes]:
+    """The generator with the head's tuned weights, and the head's planes with what was added to them."""
     delta = inversion.generator_delta
-    generator = generator.with_delta(delta) if delta else generator
-    ws = inversion.latent.ws.to(generator.device)
-    planes = generator.planes(ws)
+    tuned = generator.with_delta(delta) if delta else generator
+    planes = tuned.planes(inversion.latent.ws.to(tuned.device))
     if inversion.plane_offset is not None:
-        planes = dataclasses.replace(planes, features=planes.features + inversion.plane_offset.to(generator.device))
+        planes = dataclasses.replace(planes, features=planes.features + inversion.plane_offset.to(tuned.device))
+    return tuned, planes
+
+
+@torch.no_grad()
+def _renders(generator: Generator, inversion: Inversion, cameras: Camera, chunk: int) -> Iterator[Render]:
+    generator, planes = head_planes(generator, inversion)
+    ws = inversion.latent.ws.to(generator.device)
     for start in range(0, len(cameras), chunk):
         part = cameras[start : start + chunk]
         view = generator.render(planes, ws, part, rendering=_rendering(generator, part))

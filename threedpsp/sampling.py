@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from .camera import Camera
 from .device import random_generator
 from .eg3d.generator import Generator
 from .errors import InputError
@@ -26,7 +25,7 @@ def random_head(generator: Generator, seed: int = 0, *, truncation: float = 0.7)
     if not 0 <= truncation <= 1:
         raise InputError(f"The truncation lies between 0 and 1; got {truncation}.")
     config = generator.config
-    camera = Camera.orbit(0.0, radius=config.camera_radius, pivot=config.camera_pivot).to(generator.device)
+    camera = config.camera_sphere.at(0.0).to(generator.device)
     z = torch.randn(1, config.z_dim, generator=random_generator(seed)).to(generator.device)
     ws = generator.mapping(z, camera, truncation_psi=truncation)
     return Inversion(

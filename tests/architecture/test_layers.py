@@ -21,7 +21,7 @@ FLOORS = [
     {"preprocessing"},
     {"encoder"},
     {"weights", "export"},
-    {"rendering", "sampling", "setup_check", "stages"},
+    {"meshing", "rendering", "sampling", "setup_check", "stages"},
     {"pipeline", "views"},
     {"training", "evaluation", "results"},
     {"widgets", "bench", "cli", "__main__"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import threedpsp
 from threedpsp import setup_check
+from threedpsp.cli import main
 from threedpsp.errors import MissingDependencyError
 
 
@@ -53,3 +55,10 @@ def test_weights_of_the_users_folders_are_listed(tmp_path: Path):
     (tmp_path / "3DpSp.pt").write_bytes(b"x" * 2_000_000)
     text = threedpsp.check_setup([tmp_path]).to_text()
     assert f"{tmp_path / '3DpSp.pt'} (2 MB)" in text
+
+
+def test_the_command_prints_the_report(capsys: pytest.CaptureFixture[str]):
+    assert main(["check"]) == 0
+    assert "Compiled kernels" in capsys.readouterr().out
+    assert main(["check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is True

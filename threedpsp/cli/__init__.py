@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from ..errors import MissingDependencyError, ThreeDPSPError
 from ..output import output_error
+from .check import Check
 from .command import PlainCommand
 from .demo import Demo
 from .evaluate import Evaluate
 from .invert import Invert
+from .mesh import Mesh
 from .prepare import Prepare
 from .render import Render
 from .train_tiny import TrainTiny
@@ -22,7 +24,9 @@ COMMANDS: dict[str, Callable[..., PlainCommand | Weights]] = {
     "prepare": Prepare,
     "invert": Invert,
     "render": Render,
+    "mesh": Mesh,
     "evaluate": Evaluate,
+    "check": Check,
     "train-tiny": TrainTiny,
     "weights": Weights,
 }
