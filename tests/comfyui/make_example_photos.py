@@ -17,7 +17,7 @@ from threedpsp.sampling import random_head
 
 FOLDER = Path(__file__).parents[2] / "nodes" / "example_photos"
 SIDE = 512
-FACES = {4: 12.0, 8: -8.0, 23: 5.0}  # seed and yaw in degrees
+FACES = {4: 12.0, 8: -8.0, 34: 5.0}  # seed and yaw in degrees
 
 
 def main() -> None:
