@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+WEB_DIRECTORY = "./web"
+"""What ComfyUI serves of this pack: the nodes' help pages, in `docs/`."""
+
 
 async def comfy_entrypoint() -> Any:
     """The extension that lists the nodes (ComfyUI's V3 interface)."""
