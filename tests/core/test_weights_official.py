@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -147,6 +148,20 @@ def test_e4e_is_told_by_its_options_or_by_the_caller(
     assert load_encoder(untold, generator).method == "psp"
     assert load_encoder(untold, generator, method="e4e").method == "e4e"
     assert load_encoder(convert(untold, method="e4e"), generator).method == "e4e"
+
+
+@pytest.mark.parametrize(("recorded", "other"), [("psp", "e4e"), ("e4e", "psp")])
+def test_a_file_of_ours_keeps_its_recorded_method(
+    tmp_path: Path, generator: Generator, psp_state: dict[str, torch.Tensor], recorded: Any, other: Any
+) -> None:
+    official = write_encoder(tmp_path / "official.pt", psp_state, torch.zeros(1, 14, W_DIM))
+    ours = convert(official, tmp_path / "ours.safetensors", method=recorded)
+    assert load_encoder(ours, generator).method == recorded
+    assert load_encoder(ours, generator, method=recorded).method == recorded
+    with pytest.raises(WeightsError, match=f"ours.safetensors.*recorded as {recorded}, not {other}"):
+        load_encoder(ours, generator, method=other)
+    with pytest.raises(WeightsError, match=f"recorded as {recorded}"):
+        convert(ours, tmp_path / "again.safetensors", method=other)
 
 
 def test_a_missing_mean_latent_is_made_from_the_generator(

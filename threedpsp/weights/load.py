@@ -144,15 +144,22 @@ def load_deep3d(path: str | Path) -> Deep3D:
 
 
 def with_method(found: Recognised, method: Literal["psp", "e4e"] | None) -> Recognised:
-    """The same encoder read as pSp or as e4e: their weights do not differ in names or shapes.
+    """The same encoder read as pSp or as e4e: their weights do not differ in names or shapes, but our files record it.
 
     Raises:
-        WeightsError: it is another kind of network.
+        WeightsError: it is another kind of network, or a file of ours that records the other method.
     """
     if method is None:
         return found
     if found.kind != "encoder" or EncoderConfig.from_dict(found.config).input_channels != 3:
         raise WeightsError(f"it holds {found.what}, not an encoder that could be {method}.")
+    is_e4e = found.config.get("row_deltas", False)
+    if found.facts.get("format") == "safetensors" and is_e4e != (method == "e4e"):  # a file of ours, with its metadata
+        recorded = "e4e" if is_e4e else "psp"
+        raise WeightsError(
+            f"it is recorded as {recorded}, not {method}. Name no other method; or convert the official file again "
+            f"with --method {method}."
+        )
     return dataclasses.replace(found, config={**found.config, "row_deltas": method == "e4e"})
 
 
