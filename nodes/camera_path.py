@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .io_types import CAMERA, VIEWER_CAMERA, io, node_schema
+from .io_types import CAMERA, MODEL, VIEWER_CAMERA, io, node_schema
+from .loaded_model import LoadedModel
 from .running import in_core
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class CameraPath(io.ComfyNode):
                     tooltip="The photo's camera, from Estimate Pose, Encode or Refine: the first frame of swing, orbit "
                     "and dolly. Not connected: from the front.",
                 ),
+                MODEL.Input(
+                    "model",
+                    optional=True,
+                    tooltip="Only for models of other things than faces (cats, cars): where their cameras stand.",
+                ),
                 VIEWER_CAMERA.Input(
                     "viewer",
                     optional=True,
@@ -82,14 +88,17 @@ class CameraPath(io.ComfyNode):
         pitch: float,
         keyframes: str,
         start: Camera | None = None,
+        model: LoadedModel | None = None,
         viewer: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """See `threedpsp.camera_path` and `threedpsp.keyframes`."""
         from .. import threedpsp
 
+        sphere = threedpsp.FACE_SPHERE if model is None else model.pipeline.generator.config.camera_sphere
         if path == KEYFRAMES:
-            return io.NodeOutput(threedpsp.keyframes(threedpsp.parse_keyframes(keyframes), frames))
+            return io.NodeOutput(threedpsp.keyframes(threedpsp.parse_keyframes(keyframes), frames, sphere=sphere))
         if viewer is not None:
-            start = threedpsp.camera_from_viewer(viewer)
+            start = threedpsp.camera_from_viewer(viewer, sphere=sphere)
         first = None if start is None else start[0]
-        return io.NodeOutput(threedpsp.camera_path(path, frames, first, yaw_degrees=yaw, pitch_degrees=pitch))
+        cameras = threedpsp.camera_path(path, frames, first, yaw_degrees=yaw, pitch_degrees=pitch, sphere=sphere)
+        return io.NodeOutput(cameras)

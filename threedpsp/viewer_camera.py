@@ -7,16 +7,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .camera import Camera
+from .camera import FACE_SPHERE, Camera, CameraSphere
 from .errors import InputError
 
 
-def camera_from_viewer(viewer: Mapping[str, Any]) -> Camera:
+def camera_from_viewer(viewer: Mapping[str, Any], *, sphere: CameraSphere = FACE_SPHERE) -> Camera:
     """A camera that looks at the head from the viewer camera's direction, at our own distance.
 
     Viewers scale and centre what they show, so their distance means nothing here; zoom does.
 
     Args:
+        sphere: where the generator's cameras stand and look.
         viewer: "position" and "target" with x, y, z (right-handed, y up), and "zoom" (1 if it is not there).
 
     Raises:
@@ -34,7 +35,7 @@ def camera_from_viewer(viewer: Mapping[str, Any]) -> Camera:
     if not (math.isfinite(distance) and distance > 0 and math.isfinite(zoom) and zoom > 0):
         raise InputError("A viewer's camera needs finite numbers, a position away from its target, and a zoom above 0.")
     pitch = max(-89.0, min(89.0, math.degrees(math.asin(y / distance))))
-    camera = Camera.orbit(math.degrees(math.atan2(x, z)), pitch)
+    camera = sphere.at(math.degrees(math.atan2(x, z)), pitch)
     intrinsics = camera.intrinsics.clone()
     intrinsics[:, 0, 0] *= zoom
     intrinsics[:, 1, 1] *= zoom
