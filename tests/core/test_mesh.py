@@ -144,7 +144,7 @@ def test_files_hold_the_mesh_and_its_colours(mesh: Mesh, tmp_path: Path, suffix:
 
 
 def test_glb_files_follow_the_format(mesh: Mesh, tmp_path: Path):
-    """Read by hand, not by the library that wrote it: header, aligned chunks, accessors with bounds, normals, colours."""
+    """Read by hand, not by the library that wrote it: header, aligned chunks, bounds, normals, colours."""
     path = tmp_path / "head.glb"
     threedpsp.write_mesh(mesh, path)
     data = path.read_bytes()
