@@ -1,11 +1,13 @@
 """Mutated and random weights files: only our errors or success, whatever the bytes; nothing runs, nothing crashes.
 
-The mutations run in processes of their own, so that a crash is seen and not shared. The files hold the smallest weights
-of a network only: damage is done to their structure rather than to the numbers in their weights.
+The mutations run in processes of their own, so that a crash is seen and not shared. Most files hold the smallest
+weights of a network only: damage is done to their structure rather than to numbers. Some are whole, so
+that what is recognised is loaded too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,12 +18,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.golden import ROOT
-from tests.hostile_files import CONFIG, ENCODER, Call, encoder_state, generator_state, run
+from tests.golden import DATA, ROOT, golden_dir
+from tests.hostile_files import CONFIG, ENCODER, Call, encoder_state, generator_state, good_pickle, run
 from tests.official_files import write_eg3d_pickle, write_encoder
+from threedpsp.encoder.config import EncoderConfig
+from threedpsp.encoder.encoder import build_encoder
 
 MUTATIONS = 2_000
 PROCESSES = 2
+GOLDEN = "eg3d_official_format.pkl"
 
 
 def few(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -30,7 +35,7 @@ def few(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def write_originals(folder: Path) -> list[Path]:
-    """One small file of each format, and two attacks whose calls a mutation might let through."""
+    """One small file of each format, two attacks whose calls a mutation might let through, and files that load."""
     generator = {n: t for n, t in few(generator_state()).items() if "mapping" in n or "b4." in n or "decoder" in n}
     latent_avg = torch.zeros(1, ENCODER.num_ws, ENCODER.w_dim)
     encoder = few(encoder_state())
@@ -46,7 +51,18 @@ def write_originals(folder: Path) -> list[Path]:
         write_encoder(folder / "legacy.pt", encoder, latent_avg, legacy=True),
         folder / "attack.pt",
         folder / "ours.safetensors",
+        good_pickle(folder / "whole.pkl"),
+        write_encoder(folder / "whole.pt", narrow_encoder(), torch.zeros(1, 14, CONFIG.w_dim)),
+        *(path for path in (DATA / GOLDEN, golden_dir() / GOLDEN) if path.is_file()),
     ]
+
+
+def narrow_encoder() -> dict[str, torch.Tensor]:
+    """Weights of a pSp encoder that fits the small generator."""
+    narrow = dataclasses.replace(
+        EncoderConfig.psp(), depths=(1, 1, 1, 1), widths=(4, 8, 12, 16), fpn_width=8, head_width=8, w_dim=CONFIG.w_dim
+    )
+    return dict(build_encoder(narrow).state_dict())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +98,7 @@ def test_mutated_files_give_our_errors_or_are_read(fuzzed: tuple[Path, list[dict
     _, counts = fuzzed
     assert sum(count["tried"] for count in counts) == MUTATIONS
     # both happen: flipped numbers of a weight are read, flipped structure is refused
-    assert all(count["refused"] > count["read"] > 0 for count in counts)
+    assert all(count["refused"] > count["read"] > 0 and count["loaded"] > 0 for count in counts)
 
 
 def test_mutated_files_run_nothing_and_write_nothing(fuzzed: tuple[Path, list[dict[str, int]]]) -> None:
