@@ -94,7 +94,7 @@ class CameraPath(io.ComfyNode):
         """See `threedpsp.camera_path` and `threedpsp.keyframes`."""
         from .. import threedpsp
 
-        sphere = threedpsp.FACE_SPHERE if model is None else model.pipeline.generator.config.camera_sphere
+        sphere = threedpsp.CameraSphere() if model is None else model.pipeline.generator.config.camera_sphere
         if path == KEYFRAMES:
             return io.NodeOutput(threedpsp.keyframes(threedpsp.parse_keyframes(keyframes), frames, sphere=sphere))
         if viewer is not None:

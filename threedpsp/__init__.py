@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .camera import FACE_SPHERE, Camera, CameraSphere
+    from .camera import Camera, CameraSphere
     from .eg3d.config import GeneratorConfig, RenderConfig
     from .encoder.blend import blend, one_person
     from .encoder.config import EncoderConfig
@@ -40,7 +40,6 @@ _HOMES = {
     "Camera": "camera",
     "CameraSphere": "camera",
     "EncoderConfig": "encoder.config",
-    "FACE_SPHERE": "camera",
     "FaceCrop": "types",
     "GeneratorConfig": "eg3d.config",
     "InputError": "errors",
@@ -89,7 +88,6 @@ __all__ = [
     "Camera",
     "CameraSphere",
     "EncoderConfig",
-    "FACE_SPHERE",
     "FaceCrop",
     "GeneratorConfig",
     "InputError",
