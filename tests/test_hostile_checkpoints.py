@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.golden import ROOT
-from tests.hostile_files import CASES, Case, good_pickle
+from tests.hostile_cases import CASES, Case
+from tests.hostile_files import good_pickle
 from tests.hostile_worker import MEMORY, SECONDS
 
 BATCH = 30  # files for one process, so that a crash does not hide the others' results
