@@ -79,6 +79,13 @@ class ComfyPage:
             arg=[wanted, workflow.stem],
         )
 
+    def graph_of_api(self, workflow: dict[str, Any], name: str) -> dict[str, Any]:
+        """An API workflow as the page lays it out and saves it."""
+        self.page.evaluate("([workflow, name]) => app.loadApiJson(workflow, name)", [workflow, name])
+        self.page.wait_for_function("wanted => app.graph.nodes.length === wanted", arg=len(workflow))
+        # as text: what the page leaves undefined would come back as null
+        return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
+
     def missing_nodes(self) -> list[str]:
         """Types that the opened workflow has and this ComfyUI does not."""
         return self.page.evaluate(
