@@ -17,7 +17,7 @@ GROUP_TITLE = 50
 MARGIN = 20
 
 NOTE = "note"
-NOTE_SIZE = (360, 300)
+NOTE_SIZE = (360, 270)
 SIZES = {  # wide and high enough for what the node shows after Run, so that nothing grows over its neighbour
     "LoadImage": (360, 340),
     "ThreeDpSpLoadModel": (360, 140),
@@ -109,8 +109,8 @@ LAYOUTS = {
             ("Face", ("3", "4")),
             ("Head", ("1", "5")),
             ("Mesh", ("6", "7")),
-            ("Surface", ("10",)),
             ("Depth and normals", ("8", "9")),
+            ("Surface", ("10",)),
         ),
     ),
     "batch_of_photos": Layout(
