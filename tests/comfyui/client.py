@@ -51,8 +51,8 @@ class Run:
     """exception_message, exception_type, node_id, node_type of a node that failed."""
     progress: list[tuple[str, float, float]] = field(default_factory=list)
     """(node's number, steps done, steps in all), as reported."""
-    previews: int = 0
-    """How many live preview images came."""
+    previews: list[str] = field(default_factory=list)
+    """For each live preview image, the number of the node that was computing when it came."""
 
     def files(self, node: str | None = None) -> list[dict[str, str]]:
         """The files that a node, or any, shows: each a filename, subfolder and type, for `Client.fetch`."""
@@ -231,10 +231,11 @@ class Client:
         executed: list[str] = []
         cached: set[str] = set()
         progress: list[tuple[str, float, float]] = []
-        previews = 0
+        previews: list[str] = []
         for moment, message in messages:
             if isinstance(message, bytes):
-                previews += started is not None and int.from_bytes(message[:4], "big") in PREVIEW_IMAGES
+                if executed and int.from_bytes(message[:4], "big") in PREVIEW_IMAGES:
+                    previews.append(executed[-1])
                 continue
             data = message["data"]
             if data.get("prompt_id") != prompt_id:

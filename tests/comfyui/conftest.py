@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.comfyui.client import Client
 from tests.comfyui.environment import Environment, environment
@@ -30,6 +32,15 @@ def client(server: Server) -> Iterator[Client]:
     connection = server.client()
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def without_face(server: Server) -> str:
+    """A picture in the input folder, of the examples' size, that shows nobody: a slope of grey."""
+    name = "nobody.png"
+    grey = np.linspace(60, 200, 512, dtype=np.uint8)
+    Image.fromarray(np.broadcast_to(grey[:, None, None], (512, 512, 3)).copy()).save(server.base / "input" / name)
+    return name
 
 
 _told: list[str] = []

@@ -2,17 +2,21 @@
 
     python launcher.py COMFYUI_FOLDER [ComfyUI's arguments]
 
-THREEDPSP_TEST_WITHOUT names modules, parted by commas, that are then not to be had, as if never installed.
+THREEDPSP_TEST_WITHOUT names modules and programs, parted by commas, that are then not to be had, as if never installed:
+neither their import, nor the files of the package of that name, nor a program of that name.
 """
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import os
 import runpy
+import shutil
 import sys
 import types
+from typing import Any
 
 import torch
 
@@ -45,6 +49,23 @@ class _Missing(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named '{fullname}'", name=fullname)
 
 
+def _hide(names: set[str]) -> None:
+    """Makes modules, packages and programs missing in this process."""
+    sys.meta_path.insert(0, _Missing(names))
+    find_package, find_program = importlib.metadata.Distribution.from_name, shutil.which
+
+    def from_name(name: str) -> importlib.metadata.Distribution:
+        if name.replace("-", "_").lower() in names:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return find_package(name)
+
+    def which(program: str, *arguments: Any, **options: Any) -> str | None:
+        return None if program in names else find_program(program, *arguments, **options)
+
+    importlib.metadata.Distribution.from_name = from_name
+    shutil.which = which
+
+
 def main() -> None:
     """Prepares this process, then becomes ComfyUI."""
     # torchvision, linked against another build of torch, fails at its import where these operators are not known.
@@ -57,7 +78,7 @@ def main() -> None:
 
     without = {name for name in os.environ.get("THREEDPSP_TEST_WITHOUT", "").split(",") if name}
     if without:
-        sys.meta_path.insert(0, _Missing(without))
+        _hide(without)
 
     folder = sys.argv[1]
     sys.argv = ["main.py", *sys.argv[2:]]

@@ -35,6 +35,7 @@ class Server:
         frontend: str = OLD_FRONTEND,
         port: int | None = None,
         without: tuple[str, ...] = (),
+        variables: dict[str, str] | None = None,
         extra_arguments: tuple[str, ...] = (),
     ) -> None:
         """Lays out the folder; nothing runs yet.
@@ -44,7 +45,8 @@ class Server:
             base: empty or missing folder, for models, inputs, outputs, settings and our pack.
             frontend: version of the page.
             port: a free one, unless given.
-            without: modules that this server is not to have, as if never installed.
+            without: modules and programs that this server is not to have, as if never installed.
+            variables: of the process's environment, besides or in place of this one's.
             extra_arguments: for ComfyUI.
         """
         self.base = base
@@ -53,7 +55,12 @@ class Server:
         self.pack = lay_out(base)
         self._environment = environment
         self._frontend = frontend
-        self._without = without
+        self._variables = {
+            **os.environ,
+            "THREEDPSP_TEST_WITHOUT": ",".join(without),
+            "PYTHONUNBUFFERED": "1",
+            **(variables or {}),
+        }
         self._extra = extra_arguments
         self._log = base / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,11 +80,10 @@ class Server:
         Raises:
             ServerFailed: it ended, did not answer, or could not import our pack; with the log's last lines.
         """
-        variables = {**os.environ, "THREEDPSP_TEST_WITHOUT": ",".join(self._without), "PYTHONUNBUFFERED": "1"}
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 self._command(),
-                env=variables,
+                env=self._variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
