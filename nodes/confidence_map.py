@@ -43,7 +43,9 @@ class ConfidenceMap(io.ComfyNode):
                     tooltip="The map on the crop: 1 = the mirror image is as good as the photo, 0 = of no use.",
                 ),
                 io.Image.Output(
-                    "heat", display_name="heat_map", tooltip="The same as colours over the crop: red = do not trust."
+                    "heat",
+                    display_name="heat_map",
+                    tooltip="The same as colours over the crop: yellow = do not trust, dark violet = trust.",
                 ),
             ],
         )

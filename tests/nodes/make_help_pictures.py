@@ -24,7 +24,10 @@ LIMIT = 60_000  # bytes
 
 def strip(*images: Tensor) -> Tensor:
     """Pictures [N,3,H,W] in [-1,1] of any sizes, each scaled to the same height and set side by side: [3,H,W]."""
-    scaled = [torch.nn.functional.interpolate(image, (SIDE, SIDE), mode="area") for image in images]
+    scaled = [
+        torch.nn.functional.interpolate(image, (SIDE, SIDE * image.shape[3] // image.shape[2]), mode="area")
+        for image in images
+    ]
     return torch.cat([part for image in scaled for part in image], dim=-1)
 
 
@@ -75,7 +78,9 @@ def mesh_views(pipeline: Pipeline, head: Inversion) -> Tensor:
         view = torch.ones(3, SIDE, SIDE)
         order = depth.argsort()  # the nearest last, so that it stays
         for index in order.split(len(order) // 64 + 1):
-            view[:, row[index], column[index]] = colours[index].T.mul(2).sub(1)
+            for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # two pixels wide, so that no gaps stay
+                pixel = (row[index] + down).clamp(max=SIDE - 1), (column[index] + right).clamp(max=SIDE - 1)
+                view[:, pixel[0], pixel[1]] = colours[index].T.mul(2).sub(1)
         views.append(view)
     return torch.stack(views)
 
@@ -103,7 +108,9 @@ def main() -> None:
 
     path = threedpsp.camera_path("swing", 5, refined.camera)
     save("CameraPath", strip(threedpsp.render_views(pipeline.generator, [refined], path).image))
-    views = threedpsp.render_views(pipeline.generator, [refined], threedpsp.camera_path("swing", 4, refined.camera)[1:2])
+    views = threedpsp.render_views(
+        pipeline.generator, [refined], threedpsp.camera_path("swing", 4, refined.camera)[1:2]
+    )
     save("RenderViews", strip(views.image, grey(views.depth), views.normals, grey(views.opacity)))
     blends = [threedpsp.blend(heads[0], heads[1], amount) for amount in (0.0, 0.25, 0.5, 0.75, 1.0)]
     save("BlendLatents", strip(threedpsp.own_views(pipeline, blends)))
