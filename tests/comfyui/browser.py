@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 
 FLAGS = (
     "--headless",
@@ -22,11 +25,16 @@ FLAGS = (
     "--disable-sync",
 )
 WITHOUT_3D = ("--disable-gpu",)
-WITH_3D = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+WITH_3D = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing")
 """Computes 3-D previews on the CPU."""
 
 OUR_NODE = "ThreeDpSpLoadModel"
 READY = f'() => window.app?.graph && window.LiteGraph?.registered_node_types["{OUR_NODE}"]'
+LISTEN = """() => {
+  window.testEnds = []
+  for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+    app.api.addEventListener(kind, () => window.testEnds.push(kind))
+}"""
 START_TIMEOUT_MS = 90_000
 
 
@@ -53,17 +61,22 @@ def open_browser(*, show_3d: bool = False) -> Iterator[Browser]:
 
 
 class ComfyPage:
-    """The page of one server; `errors` collects what went wrong inside it."""
+    """The page of one server."""
+
+    errors: list[str]
+    """What went wrong inside the page, in code that nobody caught and in what mentions our pack."""
 
     def __init__(self, browser: Browser, url: str, *, width: int = 1600, height: int = 900) -> None:
         """Opens the page and waits until our nodes are known to it."""
-        self.errors: list[str] = []
+        self.errors = []
         self._context = browser.new_context(viewport={"width": width, "height": height})
         self._context.route("**/*", _only_this_machine)
         self.page: Page = self._context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._note_complaint)
         self.page.goto(url, timeout=START_TIMEOUT_MS)
         self.page.wait_for_function(READY, timeout=START_TIMEOUT_MS)
+        self.page.evaluate(LISTEN)
         self.page.wait_for_timeout(500)
 
     def close(self) -> None:
@@ -78,6 +91,12 @@ class ComfyPage:
             "([wanted, name]) => app.graph.nodes.length === wanted && document.title.includes(name)",
             arg=[wanted, workflow.stem],
         )
+        self.page.wait_for_timeout(300)
+
+    def new_graph(self) -> None:
+        """An empty one."""
+        self._command("Comfy.NewBlankWorkflow")
+        self.page.wait_for_function("() => app.graph.nodes.length === 0")
 
     def graph_of_api(self, workflow: dict[str, Any], name: str) -> dict[str, Any]:
         """An API workflow as the page lays it out and saves it."""
@@ -86,6 +105,10 @@ class ComfyPage:
         # as text: what the page leaves undefined would come back as null
         return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
 
+    def prompt(self) -> dict[str, Any]:
+        """What Run would send: the graph in API format."""
+        return json.loads(self.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
+
     def missing_nodes(self) -> list[str]:
         """Types that the opened workflow has and this ComfyUI does not."""
         return self.page.evaluate(
@@ -93,29 +116,172 @@ class ComfyPage:
             " && !['Note', 'MarkdownNote', 'Reroute', 'PrimitiveNode'].includes(t))"
         )
 
+    def overlaps(self) -> list[str]:
+        """Pairs of nodes that cover each other, with what they show."""
+        boxes = self.page.evaluate(
+            "() => app.graph.nodes.map(n => ({name: `${n.id} ${n.title}`, left: n.pos[0], top: n.pos[1] - 30,"
+            " right: n.pos[0] + n.size[0], bottom: n.pos[1] + n.size[1]}))"
+        )
+        return [
+            f"{a['name']} and {b['name']}"
+            for a, b in itertools.combinations(boxes, 2)
+            if a["left"] < b["right"] and b["left"] < a["right"] and a["top"] < b["bottom"] and b["top"] < a["bottom"]
+        ]
+
+    def set_widget(self, node_type: str, name: str, value: Any) -> None:
+        """Changes a widget of the only node of a type."""
+        self.page.evaluate(
+            "([type, name, value]) => {"
+            " const node = app.graph.nodes.find(n => n.type === type);"
+            " const widget = node.widgets.find(w => w.name === name);"
+            " widget.value = value; widget.callback?.(value, app.canvas, node); app.canvas.draw(true, true) }",
+            [node_type, name, value],
+        )
+
+    def choose_photo(self, photo: Path) -> None:
+        """Load Image's "choose file to upload"."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.evaluate(
+                "() => app.graph.nodes.find(n => n.type === 'LoadImage').widgets.find(w => w.name === 'upload')"
+                ".callback()"
+            )
+        chooser.value.set_files(photo)
+        self.page.wait_for_function(
+            "name => app.graph.nodes.find(n => n.type === 'LoadImage').widgets[0].value === name", arg=photo.name
+        )
+
     def press_run(self) -> None:
         """Clicks the button."""
+        self.page.evaluate("() => { window.testEnds = [] }")
         self.page.get_by_role("button", name="Run", exact=True).first.click()
 
-    def wait_for_video(self, timeout_s: float = 120) -> Locator:
-        """The preview's video element, once it has frames."""
+    def wait_for_end(self, timeout_s: float = 120) -> str:
+        """How the run ended: execution_success, execution_error or execution_interrupted."""
+        self.page.wait_for_function("() => window.testEnds.length", timeout=timeout_s * 1000)
+        self.page.wait_for_timeout(500)
+        return self.page.evaluate("() => window.testEnds[0]")
+
+    def shown_pictures(self, node: int) -> list[list[int]]:
+        """Width and height of each picture that a node draws on itself."""
+        self.show_node(node)
+        return self.page.evaluate(
+            "id => (app.graph.getNodeById(id).imgs ?? []).map(i => [i.naturalWidth, i.naturalHeight])", node
+        )
+
+    def playing_video(self, timeout_s: float = 30) -> Locator:
+        """The preview's video element, once it plays.
+
+        Raises:
+            AssertionError: there is none, or it stands still.
+        """
         video = self.page.locator("video").first
         expect(video).to_be_attached(timeout=timeout_s * 1000)
+        video.evaluate("v => { v.muted = true; v.loop = true; return v.play() }")
         self.page.wait_for_function(
-            "() => { const v = document.querySelector('video'); return v && v.readyState >= 2 && v.videoWidth > 0 }",
+            "() => { const v = document.querySelector('video');"
+            " return v.readyState >= 2 && v.videoWidth > 0 && v.currentTime > 0 }",
             timeout=timeout_s * 1000,
         )
         return video
 
-    def screenshot(self, path: Path, **options: Any) -> Path:
-        """Writes what the page shows; the file's ending says the format."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path, **options)
-        return path
+    def viewer(self) -> Image.Image:
+        """What the 3-D viewer of the graph shows, at its full size."""
+        node = self.page.evaluate("() => app.graph.nodes.find(n => n.type === 'Preview3D').id")
+        self.show_node(node, scale=1.0)
+        canvas = self.page.locator("canvas:not(#graph-canvas):not(.minimap-canvas)").last
+        self.page.wait_for_timeout(3000)  # the model is fetched and drawn
+        return Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
+
+    def show_node(self, node: int, scale: float = 0.8) -> None:
+        """Brings a node to the window's middle."""
+        self.page.evaluate(
+            "([id, scale]) => { app.canvas.ds.scale = scale; app.canvas.centerOnNode(app.graph.getNodeById(id));"
+            " app.canvas.draw(true, true) }",
+            [node, scale],
+        )
+        self.page.wait_for_timeout(500)
+
+    def add_node(self, node_type: str) -> int:
+        """Puts a node into the graph, as from the library; its number."""
+        return self.page.evaluate(
+            "type => { const node = LiteGraph.createNode(type); node.pos = [200, 200]; app.graph.add(node);"
+            " app.canvas.draw(true, true); return node.id }",
+            node_type,
+        )
+
+    def open_help(self, node: int) -> Locator:
+        """Selects a node and clicks the "Node Info" button above it.
+
+        Returns:
+            The help page beside the graph.
+        """
+        self.show_node(node)
+        self.page.evaluate(
+            "id => { app.canvas.deselectAll(); app.canvas.select(app.graph.getNodeById(id)) }", node
+        )
+        self.page.get_by_test_id("info-button").click()
+        content = self.page.locator(".node-help-content")
+        expect(content).to_be_visible()
+        return content
+
+    def search_nodes(self, words: str) -> list[str]:
+        """Double-clicks the empty graph and types; the first lines of what is offered."""
+        self.page.mouse.dblclick(800, 600)
+        self.page.wait_for_timeout(700)
+        self.page.keyboard.type(words, delay=30)
+        self.page.wait_for_timeout(1500)
+        offered = [text.splitlines()[0].strip() for text in self.page.get_by_role("option").all_inner_texts()]
+        self.page.keyboard.press("Escape")
+        return offered
+
+    def open_templates(self, pack: str) -> Locator:
+        """The template browser, at the page of a pack."""
+        self.page.get_by_text("Templates", exact=True).first.click()
+        dialog = self.page.get_by_role("dialog").last
+        dialog.get_by_text(pack, exact=True).first.click()
+        self.page.wait_for_timeout(1500)
+        return dialog
+
+    def error_text(self) -> str:
+        """All that the page says after a run failed, with the details."""
+        details = self.page.get_by_role("button", name="View details")
+        if details.count():
+            details.first.click()
+            self.page.wait_for_timeout(1000)
+        return self.page.locator("body").inner_text()
+
+    def tidy(self) -> None:
+        """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed."""
+        self.page.evaluate(
+            "async () => { const set = app.extensionManager.setting.set;"
+            " await set('Comfy.Minimap.Visible', false); await set('Comfy.Graph.CanvasInfo', false) }"
+        )
+        announcement = self.page.get_by_text("Introducing Nodes 2.0")
+        if announcement.count():
+            announcement.locator("xpath=ancestor::*[count(.//button) = 2][1]").get_by_role("button").last.click()
+        self.page.wait_for_timeout(300)
 
     def fit_view(self) -> None:
         """Brings the whole graph into the window."""
-        self.page.evaluate("() => { app.canvas.fitViewToSelectionAnimated?.(); app.canvas.draw(true, true) }")
+        self.page.evaluate("() => app.canvas.deselectAll()")
+        self._command("Comfy.Canvas.FitView")
+        self.page.wait_for_timeout(1000)
+
+    def screenshot(self, path: Path, **options: Any) -> Path:
+        """Writes what the page shows; the file's ending says the format."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".jpg":
+            options.setdefault("quality", 85)
+        self.page.screenshot(path=path, **options)
+        return path
+
+    def _command(self, name: str) -> None:
+        self.page.evaluate("name => app.extensionManager.command.execute(name)", name)
+
+    def _note_complaint(self, message: ConsoleMessage) -> None:
+        text = f"{message.text} {message.location.get('url', '')}"
+        if message.type == "error" and "threedpsp" in text.lower() and "api.comfy.org" not in text:
+            self.errors.append(text)
 
 
 def _only_this_machine(route: Route) -> None:

@@ -17,28 +17,29 @@ GROUP_TITLE = 50
 MARGIN = 20
 
 NOTE = "note"
-NOTE_SIZE = (360, 270)
-SIZES = {  # wide and high enough for what the node shows after Run, so that nothing grows over its neighbour
-    "LoadImage": (360, 340),
-    "ThreeDpSpLoadModel": (360, 140),
-    "ThreeDpSpAlign": (340, 420),
-    "ThreeDpSpEstimatePose": (340, 450),
-    "ThreeDpSpConfidenceMap": (340, 380),
-    "ThreeDpSpEncode": (340, 380),
-    "ThreeDpSpRefine": (340, 440),
-    "ThreeDpSpBlendLatents": (340, 110),
-    "ThreeDpSpSaveLatent": (340, 150),
-    "ThreeDpSpCameraPath": (400, 290),
-    "ThreeDpSpRenderViews": (340, 400),
-    "ThreeDpSpExtractMesh": (340, 170),
-    "Preview3D": (700, 760),
-    "ThreeDpSpEvaluate": (560, 480),
-    "ThreeDpSpCheckSetup": (560, 460),
-    "ImageBatch": (340, 50),
-    "CreateVideo": (340, 80),
-    "SaveVideo": (560, 680),
-    "SaveImage": (700, 780),
-    "PreviewImage": (340, 380),
+NOTE_SIZE = (320, 270)
+SIZES = {  # high enough for what the node shows after Run, in ComfyUI's classic design and in Nodes 2.0
+    "LoadImage": (320, 450),
+    "ThreeDpSpLoadModel": (320, 190),
+    "ThreeDpSpAlign": (320, 540),
+    "ThreeDpSpEstimatePose": (320, 600),
+    "ThreeDpSpConfidenceMap": (320, 500),
+    "ThreeDpSpEncode": (320, 520),
+    "ThreeDpSpRefine": (320, 600),
+    "ThreeDpSpBlendLatents": (320, 150),
+    "ThreeDpSpSaveLatent": (320, 110),
+    "ThreeDpSpCameraPath": (320, 380),
+    "ThreeDpSpRenderViews": (320, 550),
+    "ThreeDpSpExtractMesh": (320, 240),
+    "ThreeDpSpEvaluate": (560, 440),
+    "ThreeDpSpCheckSetup": (320, 60),
+    "ImageBatch": (320, 80),
+    "CreateVideo": (320, 120),
+    "SaveVideo": (680, 880),
+    "SaveImage": (760, 900),
+    "PreviewImage": (320, 400),
+    "Preview3D": (760, 880),
+    "PreviewAny": (560, 300),
 }
 
 WEIGHTS = (
@@ -137,8 +138,9 @@ LAYOUTS = {
             ("Face", ("3", "4")),
             ("Head", ("5", "1", "6")),
             ("Likeness", ("8",)),
-            ("Figures", ("7", "9")),
-            ("This machine", ("10",)),
+            ("Pictures", ("7", "9")),
+            ("Figures", ("11", "12")),
+            ("This machine", ("10", "13")),
         ),
     ),
 }
