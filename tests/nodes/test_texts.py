@@ -15,7 +15,7 @@ from tests.nodes.make_locales import HEADINGS, as_json, english, locale_path, pa
 
 LANGUAGES = ["en", "zh"]
 AWAITED = {"ThreeDpSpLoadModel", "ThreeDpSpSaveLatent", "ThreeDpSpLoadLatent", "ThreeDpSpCheckSetup"}
-"""Nodes whose results are no pictures: theirs are screenshots of the nodes, which the browser tests have yet to make."""
+"""Nodes whose results are no pictures: theirs are screenshots of the nodes, yet to be made by the browser tests."""
 
 WRITE_ANEW = "run: python -m tests.nodes.make_locales"
 
