@@ -161,6 +161,17 @@ class ComfyPage:
         self.page.wait_for_timeout(500)
         return self.page.evaluate("() => window.testEnds[0]")
 
+    def nodes(self, node_type: str) -> list[int]:
+        """Numbers of the graph's nodes of a type."""
+        return self.page.evaluate("type => app.graph.nodes.filter(n => n.type === type).map(n => n.id)", node_type)
+
+    def shown_text(self, node: int) -> str:
+        """What "Preview as Text" shows."""
+        return self.page.evaluate(
+            "id => app.graph.getNodeById(id).widgets.map(w => w.value).filter(v => typeof v === 'string').join(' ')",
+            node,
+        )
+
     def shown_pictures(self, node: int) -> list[list[int]]:
         """Width and height of each picture that a node draws on itself."""
         self.show_node(node)
@@ -216,9 +227,7 @@ class ComfyPage:
             The help page beside the graph.
         """
         self.show_node(node)
-        self.page.evaluate(
-            "id => { app.canvas.deselectAll(); app.canvas.select(app.graph.getNodeById(id)) }", node
-        )
+        self.page.evaluate("id => { app.canvas.deselectAll(); app.canvas.select(app.graph.getNodeById(id)) }", node)
         self.page.get_by_test_id("info-button").click()
         content = self.page.locator(".node-help-content")
         expect(content).to_be_visible()
@@ -249,6 +258,11 @@ class ComfyPage:
             details.first.click()
             self.page.wait_for_timeout(1000)
         return self.page.locator("body").inner_text()
+
+    def use_nodes_2(self, wanted: bool) -> None:
+        """Switches between the classic design of nodes and ComfyUI's Nodes 2.0."""
+        self.page.evaluate("on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", wanted)
+        self.page.wait_for_timeout(1000)
 
     def tidy(self) -> None:
         """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed."""

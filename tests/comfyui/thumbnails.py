@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from tests.comfyui.browser import ComfyPage, open_browser
 from tests.comfyui.client import Client, Run, Workflow
 from tests.comfyui.pictures import frames_of, picture_of
 from tests.comfyui.server import Server
-from tests.comfyui.workflows import number, numbers, photos
+from tests.comfyui.workflows import API_FOLDER, number, numbers, photos
 
 SIZE = (512, 384)
 TILE = 128
@@ -40,6 +40,15 @@ class Results:
     def crop(self, index: int = 0) -> np.ndarray:
         """What Align shows."""
         return self.pictures(numbers(self.workflow, "ThreeDpSpAlign")[index])[0]
+
+    def viewer(self) -> np.ndarray:
+        """What the 3-D viewer of the page shows."""
+        with open_browser(show_3d=True) as browser:
+            page = ComfyPage(browser, self._server.url)
+            page.load(API_FOLDER.parent / "photo_to_mesh.json")
+            page.press_run()
+            page.wait_for_end()
+            return np.asarray(page.viewer())
 
     def frames(self) -> np.ndarray:
         """The video's."""
@@ -72,11 +81,11 @@ def _blend(results: Results) -> Image.Image:
 
 
 def _mesh(results: Results) -> Image.Image:
-    depth, normals = (results.pictures(node)[0] for node in numbers(results.workflow, "PreviewImage"))
+    _, normals = (results.pictures(node)[0] for node in numbers(results.workflow, "PreviewImage"))
     return _assembled(
-        ((0, 0, 192, 192), depth),
-        ((0, 192, 192, 192), results.crop()),
-        ((192, 0, 320, 384), normals),
+        ((0, 0, 192, 192), results.crop()),
+        ((0, 192, 192, 192), normals),
+        ((192, 0, 320, 384), results.viewer()),
     )
 
 
@@ -100,7 +109,11 @@ def _evaluation(results: Results) -> Image.Image:
         ((171, 0, 170, 256), before[:, half:]),
         ((342, 0, 170, 256), after[:, half:]),
     )
-    captions = ["photo", *(f"{words}\n{_figures(results, node)}" for words, node in (("encoder", first), ("refined", second)))]
+    captions = [
+        "photo",
+        f"encoder\n{_figures(results, first)}",
+        f"refined\n{_figures(results, second)}",
+    ]
     draw = ImageDraw.Draw(picture)
     for column, caption in enumerate(captions):
         draw.multiline_text(
@@ -118,7 +131,7 @@ def _evaluation(results: Results) -> Image.Image:
 def _figures(results: Results, node: str) -> str:
     """The figures that Evaluate shows, for people: dB and identity distance."""
     text = "\n".join(results.run.outputs[node]["text"])
-    psnr, _, _, identity = re.search(r"\| 1 \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", text).groups()
+    psnr, _, _, identity = re.findall(r"\| 1 \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", text)[0]
     return f"{float(psnr):.1f} dB\nidentity {float(identity):.2f}"
 
 

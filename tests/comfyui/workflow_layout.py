@@ -31,7 +31,7 @@ SIZES = {  # high enough for what the node shows after Run, in ComfyUI's classic
     "ThreeDpSpCameraPath": (320, 380),
     "ThreeDpSpRenderViews": (320, 550),
     "ThreeDpSpExtractMesh": (320, 240),
-    "ThreeDpSpEvaluate": (560, 440),
+    "ThreeDpSpEvaluate": (480, 420),
     "ThreeDpSpCheckSetup": (320, 60),
     "ImageBatch": (320, 80),
     "CreateVideo": (320, 120),
@@ -39,7 +39,7 @@ SIZES = {  # high enough for what the node shows after Run, in ComfyUI's classic
     "SaveImage": (760, 900),
     "PreviewImage": (320, 400),
     "Preview3D": (760, 880),
-    "PreviewAny": (560, 300),
+    "PreviewAny": (480, 220),
 }
 
 WEIGHTS = (
@@ -137,10 +137,8 @@ LAYOUTS = {
             ("Photo", (NOTE, "2")),
             ("Face", ("3", "4")),
             ("Head", ("5", "1", "6")),
-            ("Likeness", ("8",)),
-            ("Pictures", ("7", "9")),
-            ("Figures", ("11", "12")),
-            ("This machine", ("10", "13")),
+            ("Likeness, and this machine", ("8", "10", "13")),
+            ("Figures", ("7", "11", "9", "12")),
         ),
     ),
 }
