@@ -157,17 +157,19 @@ class Client:
         return run
 
     def wait_for_progress(self, prompt_id: str, node_type: str, workflow: Workflow, timeout: float = 120) -> None:
-        """Waits until a node of this type has reported that a step is done."""
+        """Waits until a node of this type is at work: has reported progress twice, the first of which is its start."""
         until = time.monotonic() + timeout
         numbers = {number for number, node in workflow.items() if node["class_type"] == node_type}
         with self._arrived:
-            while not any(
-                message.get("type") == "progress"
-                and message["data"]["prompt_id"] == prompt_id
-                and message["data"]["node"] in numbers
-                and message["data"]["value"] > 0
-                for _, message in self._messages
-                if isinstance(message, dict)
+            while (
+                sum(
+                    message["type"] == "progress"
+                    and message["data"]["prompt_id"] == prompt_id
+                    and message["data"]["node"] in numbers
+                    for _, message in self._messages
+                    if isinstance(message, dict)
+                )
+                < 2
             ):
                 if self._end_of(prompt_id):
                     raise AssertionError(f"{prompt_id} ended without any progress of {node_type}: {self._tail()}")

@@ -6,7 +6,7 @@ where left is the viewer's left.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -97,8 +97,10 @@ def crop_face(
         crop uint8 [size,size,3]; source_to_crop [2,3] float64 for coordinates with 0 at the first pixel's edge.
 
     Raises:
-        InputError: the points coincide, or are not near the photo.
+        InputError: the points coincide, or are not near the photo; or there is no such border.
     """
+    if border not in get_args(Border):
+        raise InputError(f"What lies outside the photo is 'mirror' or 'black'; got {border!r}.")
     height, width = image.shape[:2]
     scale, origin = fit_template(np.asarray(five, np.float64), height, rescale)
     scaled = max(int(width * scale), 1), max(int(height * scale), 1)
