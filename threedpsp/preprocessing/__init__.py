@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .align import Border, apply_affine, crop_face, five_points
+from .dataset import FaceDataset
 from .deep3d import Deep3D
 from .folder import FolderReport, PhotoReport, prepare_folder
 from .landmarks import Face, FaceDetector, close_shared_detector, detect_faces
@@ -16,6 +17,7 @@ __all__ = [
     "Deep3D",
     "Face",
     "FaceChoice",
+    "FaceDataset",
     "FaceDetector",
     "FolderReport",
     "Photo",

@@ -14,6 +14,8 @@ Off the face the twin is only roughly known, so there colours are compared coars
 
 from __future__ import annotations
 
+import io
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -97,16 +99,24 @@ def save_stored_map(path: str | Path, stored: Float[Tensor, "256 256"]) -> None:
         np.save(file, stored.detach().float().cpu().numpy())
 
 
-def load_conf_map(path: str | Path, side: int = 512) -> Float[Tensor, "r r"]:
+def load_conf_map(path: str | Path, side: int = 512, content: bytes | None = None) -> Float[Tensor, "r r"]:
     """Read an uncertainty that unsup3d or `save_conf_map` stored, so that it lies on the flipped photo.
 
     As published: enlarged to 512 by cubic splines, then flipped; another `side` is resized from that.
+
+    Args:
+        path: the file; with `content` only its name in messages.
+        side: of the result, pixels.
+        content: what is in the file, where it is not on disk.
 
     Raises:
         InputError: not there, or not a float array [256,256] of finite numbers.
     """
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)  # what the header claims is compared with the file
+        if content is not None:
+            stored = _array_in(content)
+        else:
+            stored = np.load(path, mmap_mode="r", allow_pickle=False)  # the header's claim is compared with the file
     except (OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError) as error:
         raise InputError(
             f"{path} cannot be read as an uncertainty of the flip ({error}). Expected a stored .npy file."
@@ -117,6 +127,18 @@ def load_conf_map(path: str | Path, side: int = 512) -> Float[Tensor, "r r"]:
     if not np.isfinite(stored).all():
         raise InputError(f"{path} holds numbers that are not finite; make it again.")
     return _stored_to_mirror(torch.from_numpy(stored.astype(np.float32))[None], side)[0]
+
+
+def _array_in(content: bytes) -> np.ndarray:
+    """The array in the bytes of a .npy file; whatever its header claims, no memory beyond them is taken."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran_order, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    flat = np.frombuffer(content, dtype, count=math.prod(shape), offset=file.tell())
+    return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
 def _stored_to_mirror(stored: Float[Tensor, "n 256 256"], side: int) -> Float[Tensor, "n r r"]:
