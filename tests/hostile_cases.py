@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from tests.hostile_costs import COSTS
 from tests.hostile_files import (
     HUNDRED_GB,
     Call,
@@ -458,4 +459,6 @@ CASES = [
         )
         for f in (0.001, 0.5, 0.99)
     ),
+    # small on the disk, dear to read or to use
+    *(_case(*cost) for cost in COSTS),
 ]

@@ -27,7 +27,7 @@ def outcome(path: str, generator: Generator) -> dict[str, object]:
     """Of each way to read it the typed error's text, or what else happened; the slowest one's seconds; peak memory."""
     from threedpsp.errors import ThreeDPSPError
     from threedpsp.weights.convert import convert
-    from threedpsp.weights.load import load_encoder, load_generator
+    from threedpsp.weights.load import load_arcface, load_confnet, load_deep3d, load_encoder, load_generator
     from threedpsp.weights.recognise import recognise
     from threedpsp.weights.systems import load_system
 
@@ -36,6 +36,9 @@ def outcome(path: str, generator: Generator) -> dict[str, object]:
         lambda: load_generator(path, "cpu"),
         lambda: load_encoder(path, generator),
         lambda: load_system(generator, "tiny", encoder=path),
+        lambda: load_arcface(path),
+        lambda: load_confnet(path),
+        lambda: load_deep3d(path),
         lambda: convert(path, Path(path).with_name("converted.safetensors")),
     )
     errors, seconds = [], 0.0

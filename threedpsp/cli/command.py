@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ..errors import ThreeDPSPError
+from ..weights.limits import printable
 
 if TYPE_CHECKING:
     from ..eg3d.generator import Generator
@@ -35,19 +36,20 @@ class PlainCommand(ABC):
 
     def fail(self, error: ThreeDPSPError) -> int:
         """Prints what went wrong; returns the exit code."""
-        self.say(f"error: {error}", always=True)
+        text = printable(error)
+        self.say(f"error: {text}", always=True)
         if self.json:
-            print(json.dumps({"error": str(error), "kind": type(error).__name__, "exit_code": error.exit_code}))
+            print(json.dumps({"error": text, "kind": type(error).__name__, "exit_code": error.exit_code}))
         return error.exit_code
 
     def say(self, text: str, *, always: bool = False) -> None:
         """A line for the person, on stderr."""
         if always or not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text, keep="\r\n"), file=sys.stderr, flush=True)
 
     def result(self, text: str, data: Any) -> None:
         """What the command was asked for, on stdout."""
-        print(json.dumps(data, default=str) if self.json else text, flush=True)
+        print(json.dumps(data, default=str) if self.json else printable(text, keep="\n"), flush=True)
 
     def progress(self) -> ProgressLines:
         """A progress callback for the pipeline."""

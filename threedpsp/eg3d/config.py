@@ -62,6 +62,10 @@ class RenderConfig:
     def __post_init__(self) -> None:
         if (self.ray_start == "auto") != (self.ray_end == "auto"):
             raise InputError("ray_start and ray_end: both numbers, or both 'auto'.")
+        if self.ray_start != "auto" and self.ray_end != "auto" and not self.ray_start < self.ray_end:
+            raise InputError(f"ray_start must be less than ray_end; got {self.ray_start} and {self.ray_end}.")
+        if not 0 < self.box_warp < math.inf:
+            raise InputError(f"box_warp must be greater than 0; got {self.box_warp}.")
         if self.depth_resolution < 2:
             raise InputError(f"depth_resolution must be at least 2; got {self.depth_resolution}.")
 

@@ -10,8 +10,15 @@ from typing import Any, TypeVar
 from ..errors import InputError, WeightsError
 
 MAX_SIZE = 1 << 16
-MAX_COUNTS = {"mapping_layers": 64, "depths": 100, "input_resolution": 4096, "plane_resolution": 4096, "num_ws": 64}
-"""Largest number in a setting: `MAX_SIZE`, or what stands here; these decide how many layers are made."""
+MAX_COUNTS = {
+    **{"mapping_layers": 64, "depths": 100, "num_ws": 64},
+    **{"input_resolution": 1024, "plane_resolution": 1024, "img_resolution": 2048, "sr_resolution": 1024},
+    **{"neural_rendering_resolution": 512, "depth_resolution": 512, "depth_resolution_importance": 512},
+}
+"""Largest number in a setting: `MAX_SIZE`, or what stands here; these decide how many layers are made, and how many
+points are computed that no stored weight pays for."""
+POSITIVE = ("ray_start", "box_warp", "camera_radius")
+"""Fractions that are greater than 0."""
 MAY_BE_ZERO = ("camera_features", "depth_resolution_importance")
 """Counts that switch something off; every other one is at least 1."""
 SIZE_ERRORS = (InputError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
@@ -21,6 +28,17 @@ MAX_TEXT = 200
 MAX_LIST = 16
 """Bounds on a single plain value of a file, before it is known what it is for."""
 _Config = TypeVar("_Config")
+
+
+def printable(text: object, keep: str = "") -> str:
+    """A text of a file, or about it, as one line that a terminal shows and never obeys: what is no visible character
+    (ends of lines, escapes, halves of characters) is written as Python writes it.
+
+    Args:
+        keep: characters that stay as they are, a new line for example.
+    """
+    shown = (c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(shown)
 
 
 def plain_settings(settings: dict[Any, Any], name: str) -> dict[str, Any]:
@@ -92,5 +110,7 @@ def _fits(value: Any, default: Any, name: str) -> bool:
     if default is None or isinstance(default, float):
         if value is None:
             return default is None or name.endswith("clamp")
-        return value == "auto" if isinstance(value, str) else isinstance(value, float | int) and math.isfinite(value)
+        if isinstance(value, str):
+            return value == "auto" and name in ("ray_start", "ray_end")
+        return isinstance(value, float | int) and math.isfinite(value) and (name not in POSITIVE or value > 0)
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def weights_path(name: str | Path, part: str) -> Path:
     """
     base = EMBEDDED.get(str(name), Path(name))
     path = base / f"{part}.safetensors" if base.is_dir() else base
-    if not path.is_file():
+    if not os.path.lexists(path):  # of what is there, `recognise` says why it cannot be read
         raise WeightsError(
             f"No {part} at {path}. Give a file ({', '.join(_SUFFIXES)}), a folder with {part}.safetensors, "
             f"or one of: {', '.join(EMBEDDED)}."

@@ -21,6 +21,7 @@ BinaryFile = BufferedReader | BytesIO
 MAX_OPERATIONS = 250_000  # EG3D's largest file has 50,000, a torch file with two optimizers about 150,000
 MAX_TEXT = 4 << 20  # characters' bytes in one string: EG3D embeds whole source files
 MAX_TEXT_IN_ALL = 32 << 20
+MAX_KEY_TEXT = 200  # characters of all texts in a key that is a tuple: hashing and showing it costs as much
 SHORT_BYTES = 16  # byte strings up to this length (numbers) are read, longer ones become spans
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -115,6 +116,14 @@ class PickleMachine:
                 raise WeightsError(f"it is damaged, or a pickle of something else than weights ({where}).")
             operation(self)
         raise WeightsError(f"its pickle has more than {MAX_OPERATIONS:,} operations; real weights files have fewer.")
+
+    def check_end(self) -> None:
+        """Raises WeightsError if anything follows the pickle that was loaded."""
+        if self.position != self.end:
+            raise WeightsError(
+                f"{self.end - self.position:,} bytes follow its end, at byte {self.position:,}; no weights file has "
+                "them. Copy or download it again."
+            )
 
     def read(self, count: int) -> bytes:
         """The next bytes; the end of the file is an error."""
@@ -291,6 +300,8 @@ def _plain_key(key: Any) -> Any:
     flat = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
     if not all(part is None or isinstance(part, (str, int, float, bytes)) for part in flat):
         raise WeightsError("it has a dict whose keys are not plain values. Do not trust this file.")
+    if isinstance(key, tuple) and sum(len(part) for part in key if isinstance(part, str | bytes)) > MAX_KEY_TEXT:
+        raise WeightsError("it has a dict whose keys are long texts. Do not trust this file.")
     return key
 
 

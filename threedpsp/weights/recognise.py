@@ -20,7 +20,7 @@ from ..encoder.encoder import Encoder
 from ..encoder.triplanenet import TriPlaneNet, TriPlaneNetConfig
 from ..errors import ThreeDPSPError, WeightsError
 from .eg3d_file import recognise_eg3d
-from .limits import SIZE_ERRORS, config_from_file, plain_settings
+from .limits import SIZE_ERRORS, config_from_file, plain_settings, printable
 from .recognised import Recognised, shapes_of, usable
 from .torch_file import LEGACY_START, ZIP_START, read_torch
 from .torch_state import recognise_state
@@ -28,6 +28,9 @@ from .torch_state import recognise_state
 __all__ = ["Recognised", "recognise", "sha256_of"]
 
 MAX_HEADER = 16 << 20  # bytes of a safetensors file's JSON
+MAX_FILE = 8 << 30  # bytes; the largest published one, with its optimizers, has 3 GB
+MAX_DIGEST_ANYWAY = 1 << 30  # bytes; of a file that cannot be used, a longer digest is not worth the wait
+MAX_TENSORS = 20_000  # in a safetensors file; the largest network here has 1,000
 START = 16  # bytes that tell the formats apart
 OUR_KINDS = {"generator": "eg3d-generator"}
 """Kinds in our files' metadata that `recognise` calls otherwise."""
@@ -49,18 +52,21 @@ def recognise(path: str | Path, *, digest: bool = True) -> Recognised:
     try:
         _check_regular(path)
         found = _recognised(path)
-        facts = {"file": path.name, **found.facts}
-        if digest:
+        facts = {name: printable(value) for name, value in {"file": path.name, **found.facts}.items()}
+        if digest and (not found.problems or path.stat().st_size <= MAX_DIGEST_ANYWAY):
             facts["sha256"] = sha256_of(path)
     except OSError as error:
-        raise WeightsError(f"{path}: it cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(f"{path}: it cannot be read ({printable(error.strerror or error)}).") from error
     except MemoryError as error:
         raise WeightsError(f"{path}: there is not enough memory to read it. Close other programs.") from error
     except (ThreeDPSPError, RecursionError) as error:
-        raise WeightsError(f"{path}: {error}") from error
+        raise WeightsError(f"{path}: {printable(error)}") from error
     except SIZE_ERRORS as error:  # shapes that no network has
-        raise WeightsError(f"{path}: it is damaged, or no network has its sizes ({str(error)[:200]}).") from error
-    return dataclasses.replace(found, facts=facts, path=str(path))
+        raise WeightsError(
+            f"{path}: it is damaged, or no network has its sizes ({printable(str(error)[:200])})."
+        ) from error
+    problems = [printable(problem) for problem in found.problems]
+    return dataclasses.replace(found, facts=facts, problems=problems, path=str(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -81,8 +87,11 @@ def _check_regular(path: Path) -> None:
         raise WeightsError("it is a folder; give the file in it.")
     if not stat.S_ISREG(mode):
         raise WeightsError("it is not an ordinary file.")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise WeightsError("it is empty. Copy or download it again.")
+    if size > MAX_FILE:
+        raise WeightsError(f"it has {size:,} bytes; no weights file has more than {MAX_FILE:,}.")
 
 
 def _recognised(path: Path) -> Recognised:
@@ -121,7 +130,10 @@ def read_safetensors(path: Path, start: bytes) -> tuple[dict[str, Tensor], dict[
         raise WeightsError(f"it is not a readable safetensors file: it claims a header of {header:,} bytes.")
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys()
+            if len(names) > MAX_TENSORS:
+                raise WeightsError(f"it has {len(names):,} tensors; no network has more than {MAX_TENSORS:,}.")
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
         raise WeightsError(f"it is not a readable safetensors file ({error}). Copy or download it again.") from error
 

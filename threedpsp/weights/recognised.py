@@ -15,6 +15,7 @@ from .limits import SIZE_ERRORS
 
 MAX_GROWTH = 4  # bytes of weights as float32 for a byte of the file: one-byte numbers become four bytes
 MAX_SMALL = 64 << 20  # bytes of weights in any file, however small
+MAX_MEMORY = 4 << 30  # bytes of weights as float32; the largest encoder has 1.2 GB
 _SHOWN = 3  # names in a message
 _COUNTER = "num_batches_tracked"  # the only weights that are whole numbers
 Shape = tuple[int, ...]
@@ -100,6 +101,8 @@ def usable(
         raise WeightsError(
             f"its tensors repeat the same numbers: {memory:,} bytes of weights out of a file of {file_size:,} bytes."
         )
+    if memory > MAX_MEMORY:
+        raise WeightsError(f"its tensors have {memory:,} bytes; no network has more than {MAX_MEMORY:,}.")
     tensors: dict[str, Tensor] = {}
     broken, other_kind = [], []
     for name in fitting:

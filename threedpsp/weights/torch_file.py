@@ -28,6 +28,7 @@ LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 MAX_PICKLE = 64 << 20  # bytes of a zip's data.pkl, which holds no tensors' numbers
+MAX_NOTE = 1024  # bytes of what a zip holds beside: its version, the order of bytes
 _OBJECTS = ("argparse.Namespace", "unsup3d.meters.MetricsTrace")
 """Objects with nothing but a state: saved options, and the course of unsup3d's training."""
 _EXTRAS = {*_OBJECTS, "torch.device", "torch.Size"}
@@ -139,6 +140,10 @@ def check_legacy(file: BinaryFile, end: int) -> TorchNames:
                 "Copy or download it again."
             )
         file.seek(length, io.SEEK_CUR)
+    if end != file.tell():
+        raise WeightsError(
+            f"{end - file.tell():,} bytes follow its last storage; torch writes none. Copy or download it again."
+        )
     return names
 
 
@@ -161,6 +166,13 @@ def _check_zip(file: BinaryFile, size: int) -> None:
     names = TorchNames()
     machine = PickleMachine(io.BytesIO(data), len(data), names)
     machine.load()
+    machine.check_end()
+    stored = {f"{root}/data/{key}" for key in names.storages}
+    for name, entry in entries.items():
+        if entry.length > MAX_NOTE and name not in stored and entry is not pickled:
+            raise WeightsError(
+                f"its entry {name[:60]!r} has {entry.length:,} bytes that no tensor uses. Do not trust this file."
+            )
     for key, storage in names.storages.items():
         entry = entries.get(f"{root}/data/{key}")
         length = storage.numel * ITEM_SIZES[storage.kind]

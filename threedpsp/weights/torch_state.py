@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..metrics.arcface import ArcFaceIdentity
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
 from . import encoder_state
-from .limits import config_from_file
+from .limits import MAX_TEXT, config_from_file
 from .recognised import Recognised, Shape, shapes_of, usable
 
 State = dict[str, Tensor]
@@ -30,6 +31,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 """Names that a network of a kind has, after a prefix that is the same for all of them; looked for in this order."""
 _BRANCH, _ENCODER = "triplanenet_encoder.", "psp_encoder."
 _PLAIN = (str, int, float, bool, type(None))
+_MAX_OPTIONS = 500  # pSp's training saves about 60
 
 
 def recognise_state(content: Any, file_size: int) -> Recognised:
@@ -54,7 +56,12 @@ def options_of(content: Mapping[str, Any]) -> dict[str, object]:
     values = vars(options) if isinstance(options, argparse.Namespace) else options
     if not isinstance(values, dict):
         return {}
-    return {str(k)[:80]: v for k, v in values.items() if type(v) in _PLAIN and len(str(v)) < 1000}
+    plain = (
+        (k, v)
+        for k, v in values.items()
+        if type(k) is str and len(k) <= MAX_TEXT and type(v) in _PLAIN and len(str(v)) < 1000
+    )
+    return dict(itertools.islice(plain, _MAX_OPTIONS))
 
 
 def _states(content: dict[Any, Any]) -> Iterator[State]:
@@ -138,5 +145,5 @@ def _shapes(state: State) -> dict[str, Shape]:
 
 def _shown(content: dict[Any, Any], states: list[State]) -> str:
     """A few names, to tell what it may be."""
-    names = list(states[0]) if states else [str(key) for key in content]
-    return f" (its names: {', '.join(name[:60] for name in names[:4])}, ...)" if names else " (it is empty)"
+    names = [str(name)[:60] for name in itertools.islice(states[0] if states else content, 4)]
+    return f" (its names: {', '.join(names)}, ...)" if names else " (it is empty)"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..errors import WeightsError
 from .pickle_machine import BinaryFile
 
+MAX_GAP = 1024  # bytes between two entries; torch puts what aligns them into the entries
 MAX_DIRECTORY = 16 << 20  # bytes; 100,000 tensors take about 10 MB
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -30,7 +31,8 @@ def read_directory(file: BinaryFile, size: int) -> dict[str, ZipEntry]:
     Raises:
         WeightsError: damaged, compressed, or made to deceive (sizes or places that cannot be true).
     """
-    if _directory_size(file, size) > MAX_DIRECTORY:
+    directory, claimed = _directory(file, size)
+    if claimed > MAX_DIRECTORY:
         raise WeightsError(f"its zip directory claims more than {MAX_DIRECTORY:,} bytes; torch writes less.")
     try:
         with zipfile.ZipFile(file) as archive:
@@ -38,10 +40,11 @@ def read_directory(file: BinaryFile, size: int) -> dict[str, ZipEntry]:
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, struct.error) as error:
         raise WeightsError(f"its zip directory is cut off or damaged ({error}). Copy or download it again.") from error
     entries: dict[str, ZipEntry] = {}
+    lowered: set[str] = set()  # torch's reader does not tell a from A
     taken = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         name = info.filename
-        if name in entries or name != info.orig_filename:
+        if name.lower() in lowered or name != info.orig_filename:
             raise WeightsError(f"its zip directory names {name[:60]!r} twice. Do not trust this file.")
         if name.startswith("/") or "\\" in name or ".." in name.split("/"):
             raise WeightsError(f"its zip directory has the name {name[:60]!r}, which leads out of it. Do not trust it.")
@@ -51,10 +54,18 @@ def read_directory(file: BinaryFile, size: int) -> dict[str, ZipEntry]:
                 "torch stores weights uncompressed. Do not trust this file."
             )
         entry = _place(file, size, info)
+        if info.header_offset > taken + MAX_GAP:
+            raise WeightsError(
+                f"{info.header_offset - taken:,} bytes before its zip entry {name[:60]!r} belong to nothing. "
+                "Do not trust this file."
+            )
         if info.header_offset < taken:
             raise WeightsError(f"its zip entries overlap at {name[:60]!r}. Do not trust this file.")
         taken = entry.start + entry.length
         entries[name] = entry
+        lowered.add(name.lower())
+    if directory > taken + MAX_GAP:
+        raise WeightsError(f"{directory - taken:,} bytes before its zip directory belong to nothing. Do not trust it.")
     return entries
 
 
@@ -74,8 +85,8 @@ def _place(file: BinaryFile, size: int, info: zipfile.ZipInfo) -> ZipEntry:
     return ZipEntry(start, info.file_size)
 
 
-def _directory_size(file: BinaryFile, size: int) -> int:
-    """Bytes that the zip directory claims, before anything reads it.
+def _directory(file: BinaryFile, size: int) -> tuple[int, int]:
+    """Where the zip directory begins, and the bytes that it claims, before anything reads it.
 
     Readers differ in which of the two ends of a directory they believe, and in whether something may stand before the
     archive. Here both ends must say the same, and the directory must end where they begin.
@@ -103,4 +114,4 @@ def _directory_size(file: BinaryFile, size: int) -> int:
         claimed, offset = large
     if offset + claimed != end:
         raise WeightsError("its zip directory is not where it should be; the file is damaged. Copy it again.")
-    return int(claimed)
+    return int(offset), int(claimed)

@@ -109,10 +109,12 @@ def read_network(path: Path, key: str = "G_ema") -> PickledNetwork:
     with open(path, "rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        content = PickleMachine(file, size, Eg3dNames()).load()
+        machine = PickleMachine(file, size, Eg3dNames())
+        content = machine.load()
     if not isinstance(content, dict) or not isinstance(content.get(key), Stub):
         has = [str(k)[:40] for k in list(content)[:6]] if isinstance(content, dict) else [type(content).__name__]
         raise WeightsError(f"it is a pickle without a network {key!r} (it has: {', '.join(has) or 'nothing'}).")
+    machine.check_end()
     return _network(content[key], depth=0, budget=[MAX_PARTS])
 
 
