@@ -162,6 +162,8 @@ def test_glb_files_follow_the_format(mesh: Mesh, tmp_path: Path):
     assert accessors[primitive["indices"]]["count"] == 3 * len(mesh.faces)
     color = accessors[primitive["attributes"]["COLOR_0"]]
     assert color["componentType"] == 5126 or color.get("normalized") is True
+    views = [accessors[i]["bufferView"] for i in (*primitive["attributes"].values(), primitive["indices"])]
+    assert [tree["bufferViews"][i]["target"] for i in views] == [34962] * 3 + [34963]
 
 
 def test_other_suffixes_and_empty_meshes_are_refused(mesh: Mesh, tmp_path: Path):

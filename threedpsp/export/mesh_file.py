@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from ..output import atomic_write
 from ..types import Mesh
 
 FORMATS = (".glb", ".ply", ".obj")
+
+_VERTEX_DATA, _INDICES = 34962, 34963  # glTF's numbers for what a buffer view holds
 
 
 def write_mesh(mesh: Mesh, path: str | Path) -> None:
@@ -54,10 +57,18 @@ def _encode(mesh: Mesh, kind: str) -> bytes:
         mesh.vertices.cpu().numpy(), mesh.faces.cpu().numpy(), vertex_colors=colors, process=False, validate=False
     )
     if kind == "glb":
-        return bytes(gltf.export_glb(shape, include_normals=True))
+        return bytes(gltf.export_glb(shape, include_normals=True, tree_postprocessor=_finish_gltf))
     if kind == "ply":
         return bytes(ply.export_ply(shape, vertex_normal=True))
     return str(obj.export_obj(shape, include_normals=True)).encode()
+
+
+def _finish_gltf(tree: dict[str, Any]) -> None:
+    """Says what each buffer view holds, which glTF asks for and trimesh leaves out."""
+    for primitive in (primitive for mesh in tree["meshes"] for primitive in mesh["primitives"]):
+        for accessor in primitive["attributes"].values():
+            tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = _VERTEX_DATA
+        tree["bufferViews"][tree["accessors"][primitive["indices"]]["bufferView"]]["target"] = _INDICES
 
 
 def _linear(shown: np.ndarray) -> np.ndarray:
