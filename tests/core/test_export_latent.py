@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from threedpsp.camera import Camera
+from threedpsp.cli import main
 from threedpsp.errors import InputError, WeightsError
 from threedpsp.export.latent_file import load_inversion, save_inversion
 from threedpsp.types import Inversion, Render, WPlus
@@ -104,6 +107,34 @@ BAD_FILES = {
     "camera of another shape": ({**GOOD, "camera/cam2world": torch.eye(3)[None]}, HEAD, "cam2world"),
     "not a number": ({**GOOD, "ws": torch.full((1, 6, 16), torch.nan)}, HEAD, "not numbers in ws"),
     "flat ws": ({**GOOD, "ws": torch.zeros(96)}, HEAD, "ws must be"),
+    "no head": ({**GOOD, "ws": torch.zeros(0, 6, 16)}, HEAD, "ws must be"),
+    "whole numbers": ({**GOOD, "ws": torch.zeros(1, 6, 16, dtype=torch.int64)}, HEAD, "ws must hold fractions"),
+    "version of 5000 digits": (GOOD, {**HEAD, "version": "9" * 5000}, "version of its format is no number"),
+    "info of 6000 digits": (GOOD, {**HEAD, "info": '{"a":' + "9" * 6000 + "}"}, "info is not JSON"),
+    "deep info": (GOOD, {**HEAD, "info": "[" * 200_000}, "info is not JSON"),
+    "info is a list": (GOOD, {**HEAD, "info": "[1]"}, "not a set of names"),
+    "camera of zeros": ({**GOOD, "camera/cam2world": torch.zeros(1, 4, 4)}, HEAD, "not a rotation"),
+    "mirrored camera": (
+        {**GOOD, "camera/cam2world": torch.diag(torch.tensor([-1.0, 1, 1, 1]))[None]},
+        HEAD,
+        "not a rotation",
+    ),
+    "lens of zeros": ({**GOOD, "camera/intrinsics": torch.zeros(1, 3, 3)}, HEAD, "focal lengths"),
+    "three cameras of one head": (
+        {**GOOD, "camera/cam2world": torch.eye(4).repeat(3, 1, 1), "camera/intrinsics": torch.eye(3).repeat(3, 1, 1)},
+        HEAD,
+        "for the 1 heads",
+    ),
+    "flat planes": ({**GOOD, "plane_offset": torch.zeros(3)}, HEAD, "plane_offset must be"),
+    "planes of two heads": ({**GOOD, "plane_offset": torch.zeros(2, 3, 4, 4, 2)}, HEAD, "plane_offset must be"),
+    "a part of a render": ({**GOOD, "render/image": torch.zeros(1, 3, 4, 4)}, HEAD, "render/image_raw is missing"),
+    "flat render": (
+        {**GOOD, **{f"render/{name}": torch.zeros(2) for name in ("image", "image_raw", "image_depth", "opacity")}},
+        HEAD,
+        "render/image must be a picture",
+    ),
+    "step 5 alone": ({**GOOD, "steps/5/ws": torch.zeros(1, 6, 16)}, HEAD, "steps/0/ws is missing"),
+    "a part that is none": ({**GOOD, "x": torch.zeros(1)}, HEAD, "x is no part"),
 }
 
 
@@ -114,3 +145,24 @@ def test_bad_file_is_refused(tmp_path: Path, name: str):
     with pytest.raises(WeightsError, match=words) as caught:
         load_inversion(tmp_path / "a.safetensors")
     assert "a.safetensors" in str(caught.value)
+
+
+def test_a_sparse_file_of_4_gb_is_refused_unread(tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    tensors = {"ws": {"dtype": "F16", "shape": [1 << 30, 2, 1], "data_offsets": [0, 4 << 30]}}
+    header = json.dumps({"__metadata__": HEAD, **tensors}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    os.truncate(path, 8 + len(header) + (4 << 30))
+    with pytest.raises(WeightsError, match="no latent file has more"):
+        load_inversion(path)
+
+
+@pytest.mark.parametrize("name", ["camera of zeros", "deep info", "no head"])
+def test_rendering_a_bad_file_ends_in_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str):
+    tensors, metadata, words = BAD_FILES[name]
+    path = tmp_path / "a.safetensors"
+    save_file(tensors, path, metadata)
+    assert main(["render", str(path), "-o", str(tmp_path / "out")]) == WeightsError.exit_code
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(f"error: {path}") and words in said and "\n" not in said
+    assert not (tmp_path / "out").exists()

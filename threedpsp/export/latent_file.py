@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,10 +14,12 @@ from ..camera import Camera
 from ..errors import InputError, ThreeDPSPError, WeightsError
 from ..output import atomic_write
 from ..types import Inversion, Render, WPlus
+from .latent_checks import RENDER_CHANNELS, check_camera, check_shapes, check_size, info_of
 
 FORMAT = "threedpsp-inversion"
 VERSION = 1
-_RENDER_FIELDS = ("image", "image_raw", "image_depth", "opacity")
+MAX_TENSORS = 20_000  # a tuned generator has 300, a head 10, and 2 for every step
+_RENDER_FIELDS = tuple(RENDER_CHANNELS)
 
 
 def save_inversion(path: str | Path, inversion: Inversion, *, include_steps: bool = True) -> None:
@@ -65,9 +66,12 @@ def load_inversion(path: str | Path) -> Inversion:
     if not path.is_file():
         raise InputError(f"There is no latent file {path}. `threedpsp invert PHOTO -o DIR` writes one.")
     try:
+        check_size(path)
         tensors, metadata = _read(path)
         return _inversion(tensors, metadata)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except MemoryError as error:
+        raise WeightsError(f"{path}: there is not enough memory to read it. Close other programs.") from error
+    except (SafetensorError, LookupError, ValueError, OSError, RuntimeError, ArithmeticError) as error:
         raise WeightsError(f"{path} is damaged or not a latent file ({error}). Write it again with invert.") from error
     except ThreeDPSPError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -79,11 +83,22 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         metadata = dict(file.metadata() or {})
         if metadata.get("format") != FORMAT:
             raise WeightsError(f"This is not a latent file (its format is {metadata.get('format', 'not given')!r}).")
-        if int(metadata["version"]) > VERSION:
+        version = metadata.get("version", "")
+        if not (version.isascii() and version.isdecimal() and len(version) < 10):
+            raise WeightsError("It is damaged: the version of its format is no number.")
+        if int(version) > VERSION:
             raise WeightsError(
-                f"Its format has version {metadata['version']}; this program reads up to {VERSION}. Update threedpsp."
+                f"Its format has version {version}; this program reads up to {VERSION}. Update threedpsp."
             )
-        tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+        names = file.keys()
+        if len(names) > MAX_TENSORS:
+            raise WeightsError(f"It has {len(names):,} tensors; no latent file has more than {MAX_TENSORS:,}.")
+        slices = {name: file.get_slice(name) for name in names}
+        check_shapes(
+            {name: tuple(part.get_shape()) for name, part in slices.items()},
+            {name: part.get_dtype() for name, part in slices.items()},
+        )
+        tensors = {name: file.get_tensor(name).float() for name in names}
     if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
         raise WeightsError(f"Values that are not numbers in {', '.join(broken[:3])}.")
     return tensors, metadata
@@ -91,19 +106,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _inversion(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Inversion:
     """The value, from the file's parts."""
-    ws = tensors["ws"]
-    if ws.ndim != 3:
-        raise WeightsError(f"ws must be [N,L,w_dim]; got {list(ws.shape)}.")
-    info: dict[str, Any] = json.loads(metadata["info"])
+    check_camera(tensors["camera/cam2world"], tensors["camera/intrinsics"])
     render = Render(*(tensors[f"render/{name}"] for name in _RENDER_FIELDS)) if "render/image" in tensors else None
     count = sum(name.startswith("steps/") and name.endswith("/ws") for name in tensors)
     delta = {name.removeprefix("delta/"): value for name, value in tensors.items() if name.startswith("delta/")}
     return Inversion(
-        latent=WPlus(ws, metadata["generator"]),
+        latent=WPlus(tensors["ws"], metadata.get("generator", "")),
         camera=Camera(tensors["camera/cam2world"], tensors["camera/intrinsics"]),
         render=render,
         steps=tuple((tensors[f"steps/{i}/ws"], tensors[f"steps/{i}/image"]) for i in range(count)),
         plane_offset=tensors.get("plane_offset"),
         generator_delta=delta or None,
-        info=info,
+        info=info_of(metadata.get("info", "{}")),
     )

@@ -31,10 +31,12 @@ _Config = TypeVar("_Config")
 
 
 def printable(text: object, keep: str = "") -> str:
-    """A text of a file, or about it, as one line that a terminal shows and never obeys: what is no visible character
-    (ends of lines, escapes, halves of characters) is written as Python writes it.
+    """A text as one line that a terminal shows and never obeys.
+
+    What is no visible character (ends of lines, escapes, halves of characters) is written as Python writes it.
 
     Args:
+        text: of a file, or about it.
         keep: characters that stay as they are, a new line for example.
     """
     shown = (c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in str(text))
