@@ -139,7 +139,9 @@ def mesh_words(data: bytes) -> str:
     (surface,) = content["meshes"]
     (primitive,) = surface["primitives"]
     assert {"POSITION", "NORMAL", "COLOR_0"} <= set(primitive["attributes"])
-    shape = trimesh.load(io.BytesIO(data), file_type="glb", force="mesh")
+    (shape,) = trimesh.load_scene(io.BytesIO(data), file_type="glb").geometry.values()
+    colours = shape.visual.vertex_attributes["color"]  # where trimesh keeps them beside a material
+    shape.visual = trimesh.visual.ColorVisuals(shape, vertex_colors=colours)
     return surface_words(shape)
 
 

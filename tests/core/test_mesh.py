@@ -132,10 +132,12 @@ def test_a_missing_package_is_named_with_its_command(
 def test_files_hold_the_mesh_and_its_colours(mesh: Mesh, tmp_path: Path, suffix: str):
     path = tmp_path / f"head{suffix}"
     threedpsp.write_mesh(mesh, path)
-    read = trimesh.load(path, force="mesh", process=False)
+    (read,) = trimesh.load_scene(path, process=False).geometry.values()
     assert read.faces.shape == tuple(mesh.faces.shape)
     assert np.abs(read.vertices - mesh.vertices.numpy()).max() < 1e-5
-    colors = read.visual.vertex_colors[:, :3] / 255
+    with_material = suffix == ".glb"  # then trimesh keeps a file's vertex colours as an attribute
+    stored = read.visual.vertex_attributes["color"] if with_material else read.visual.vertex_colors
+    colors = stored[:, :3] / 255
     shown = mesh.colors.numpy()
     expected = (
         np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4) if suffix == ".glb" else shown
@@ -164,6 +166,18 @@ def test_glb_files_follow_the_format(mesh: Mesh, tmp_path: Path):
     assert color["componentType"] == 5126 or color.get("normalized") is True
     views = [accessors[i]["bufferView"] for i in (*primitive["attributes"].values(), primitive["indices"])]
     assert [tree["bufferViews"][i]["target"] for i in views] == [34962] * 3 + [34963]
+
+
+def test_glb_colours_are_shown_as_they_are(mesh: Mesh, tmp_path: Path):
+    """The photo's light is in the colours; and what has no material counts as metal, darker than it is."""
+    path = tmp_path / "head.glb"
+    threedpsp.write_mesh(mesh, path)
+    data = path.read_bytes()
+    tree = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
+    material = tree["materials"][tree["meshes"][0]["primitives"][0]["material"]]
+    assert material["extensions"] == {"KHR_materials_unlit": {}}
+    assert tree["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert material["pbrMetallicRoughness"]["metallicFactor"] == 0  # for programs that do not know the extension
 
 
 def test_other_suffixes_and_empty_meshes_are_refused(mesh: Mesh, tmp_path: Path):

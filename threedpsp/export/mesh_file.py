@@ -13,6 +13,7 @@ from ..types import Mesh
 
 FORMATS = (".glb", ".ply", ".obj")
 
+_UNLIT = "KHR_materials_unlit"
 _VERTEX_DATA, _INDICES = 34962, 34963  # glTF's numbers for what a buffer view holds
 
 
@@ -64,8 +65,20 @@ def _encode(mesh: Mesh, kind: str) -> bytes:
 
 
 def _finish_gltf(tree: dict[str, Any]) -> None:
-    """Says what each buffer view holds, which glTF asks for and trimesh leaves out."""
+    """Shows the colours as they are, for the photo's light is in them; and says what each buffer view holds.
+
+    Without a material of its own a mesh counts as metal, which viewers without surroundings show darker.
+    """
+    tree["materials"] = [
+        {
+            "name": "photo colours",
+            "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
+            "extensions": {_UNLIT: {}},
+        }
+    ]
+    tree["extensionsUsed"] = [_UNLIT]
     for primitive in (primitive for mesh in tree["meshes"] for primitive in mesh["primitives"]):
+        primitive["material"] = 0
         for accessor in primitive["attributes"].values():
             tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = _VERTEX_DATA
         tree["bufferViews"][tree["accessors"][primitive["indices"]]["bufferView"]]["target"] = _INDICES
