@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     {"errors", "version"},
-    {f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_file")},  # the guarded reader
+    {
+        f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_extras", "torch_file")
+    },  # the guarded reader
     {"device", "output"},
     {"camera"},
     {"types", "paths", "viewer_camera"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
@@ -24,6 +25,8 @@ MAX_TEXT_IN_ALL = 32 << 20
 MAX_KEY_TEXT = 200  # characters of all texts in a key that is a tuple: hashing and showing it costs as much
 SHORT_BYTES = 16  # byte strings up to this length (numbers) are read, longer ones become spans
 
+_HARMLESS = {"datetime", "decimal", "fractions", "uuid", "pathlib", "collections"}
+"""Modules of Python that have nothing for an attack in them."""
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -62,15 +65,15 @@ class Names:
 
     def check(self, name: Global) -> None:
         """Raises WeightsError unless the file may mention this name."""
-        raise WeightsError(f"it refers to {name.path}, which no weights file needs. Do not trust this file.")
+        raise _refused("refers to", name)
 
     def call(self, name: Global, arguments: tuple[Any, ...]) -> Any:
         """What stands for the result of calling `name`; the real thing is never called."""
-        raise WeightsError(f"it calls {name.path}, which no weights file needs. Do not trust this file.")
+        raise _refused("calls", name)
 
     def new(self, name: Global, arguments: tuple[Any, ...]) -> Any:
         """What stands for a new object of class `name`."""
-        raise WeightsError(f"it makes an object of {name.path}, which no weights file needs. Do not trust this file.")
+        raise _refused("makes an object of", name)
 
     def build(self, target: Any, state: Any) -> None:
         """Gives an object its state."""
@@ -219,7 +222,7 @@ class PickleMachine:
         if len(pairs) % 2:
             raise WeightsError(f"it is damaged: a key without a value at byte {self.position}.")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            target[_plain_key(key)] = value
+            target[plain_key(key)] = value
 
     def name(self, module: Any, name: Any) -> None:
         """Push a name, if the file may use it."""
@@ -279,6 +282,15 @@ def _name_and_arguments(name: Any, arguments: Any) -> tuple[Global, tuple[Any, .
     return name, arguments
 
 
+def _refused(verb: str, name: Global) -> WeightsError:
+    """The error about a name: Python's own functions are what attacks are made of, other classes are only unknown."""
+    module = name.module.split(".")[0]
+    known = module in sys.stdlib_module_names or module in ("__builtin__", "nt", "posix")
+    if "." not in name.name and (module in _HARMLESS or not known):  # a dot leads into a class or a module
+        return WeightsError(f"it holds an object of {name.path}, which this reader does not take. Save it without.")
+    return WeightsError(f"it {verb} {name.path}, which no weights file needs. Do not trust this file.")
+
+
 def _is_state(state: Any) -> bool:
     return isinstance(state, dict) and all(isinstance(key, str) for key in state)
 
@@ -295,7 +307,7 @@ def _shown(value: Any) -> str:
     return repr(value[:40]) if isinstance(value, str) else f"({type(value).__name__})"
 
 
-def _plain_key(key: Any) -> Any:
+def plain_key(key: Any) -> Any:
     """A key of a dict or a set, if it is simple (hashing deep values can exhaust the stack)."""
     flat = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
     if not all(part is None or isinstance(part, (str, int, float, bytes)) for part in flat):
@@ -344,8 +356,8 @@ _OPERATIONS: dict[bytes, _Operation] = {
     b"s": PickleMachine.set_item,
     b"u": lambda m: m.set_items(m.since_mark()),
     b"\x8f": lambda m: m.push(set()),
-    b"\x90": lambda m: m.top(set).update([_plain_key(value) for value in m.since_mark()]),
-    b"\x91": lambda m: m.push(frozenset(_plain_key(value) for value in m.since_mark())),
+    b"\x90": lambda m: m.top(set).update([plain_key(value) for value in m.since_mark()]),
+    b"\x91": lambda m: m.push(frozenset(plain_key(value) for value in m.since_mark())),
     b"c": lambda m: m.name(m.line(), m.line()),
     b"\x93": PickleMachine.stack_name,
     b"R": PickleMachine.reduce,

@@ -20,6 +20,7 @@ import torch
 from ..errors import WeightsError
 from .pickle_machine import BinaryFile, Global, PickleMachine, Stub
 from .tensor_refs import ITEM_SIZES, SCALAR_NAMES, StorageRef, TensorNames
+from .torch_extras import DTYPES, ExtraNames, inert_extras
 from .torch_zip import ZipEntry, read_directory
 
 ZIP_START = b"PK\x03\x04"
@@ -31,13 +32,13 @@ MAX_PICKLE = 64 << 20  # bytes of a zip's data.pkl, which holds no tensors' numb
 MAX_NOTE = 1024  # bytes of what a zip holds beside: its version, the order of bytes
 _OBJECTS = ("argparse.Namespace", "unsup3d.meters.MetricsTrace")
 """Objects with nothing but a state: saved options, and the course of unsup3d's training."""
-_EXTRAS = {*_OBJECTS, "torch.device", "torch.Size"}
+_EXTRAS = {*_OBJECTS, "torch.device", "torch.Size", *(f"torch.{kind}" for kind in DTYPES)}
 
 
-class TorchNames(TensorNames):
+class TorchNames(ExtraNames):
     """What torch files may mention: tensors, and the harmless extras that training scripts save beside them."""
 
-    allowed = TensorNames.allowed | _EXTRAS | {f"torch.{kind}" for kind in ITEM_SIZES}
+    allowed = ExtraNames.allowed | _EXTRAS | {f"torch.{kind}" for kind in ITEM_SIZES}
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,10 +169,10 @@ def _check_zip(file: BinaryFile, size: int) -> None:
     machine.load()
     machine.check_end()
     stored = {f"{root}/data/{key}" for key in names.storages}
-    for name, entry in entries.items():
-        if entry.length > MAX_NOTE and name not in stored and entry is not pickled:
+    for name, other in entries.items():
+        if other.length > MAX_NOTE and name not in stored and other is not pickled:
             raise WeightsError(
-                f"its entry {name[:60]!r} has {entry.length:,} bytes that no tensor uses. Do not trust this file."
+                f"its entry {name[:60]!r} has {other.length:,} bytes that no tensor uses. Do not trust this file."
             )
     for key, storage in names.storages.items():
         entry = entries.get(f"{root}/data/{key}")
@@ -194,6 +195,7 @@ def _harmless_extras() -> Iterator[None]:
     dtypes = {type(np.dtype(code)) for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")}
     extras: list[Any] = [np.dtype, *dtypes, *((scalar, name) for name in SCALAR_NAMES)]
     extras += [(argparse.Namespace, name) for name in _OBJECTS]  # all of them become Namespaces
+    extras += inert_extras()
     with torch.serialization.safe_globals(extras):
         yield
 
