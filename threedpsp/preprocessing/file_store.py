@@ -8,7 +8,7 @@ import struct
 import threading
 import zipfile
 import zlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,13 +57,9 @@ class FileStore:
         elif not self.path.is_dir():
             raise InputError(f"There is no folder or zip archive '{self.path}'.")
 
-    def __getstate__(self) -> tuple[Path, Path | None, bool]:
-        return self.path, self.leave_out, self.zipped
-
-    def __setstate__(self, state: tuple[Path, Path | None, bool]) -> None:
-        self.path, self.leave_out, self.zipped = state
-        self._archive = None
-        self._lock = threading.Lock()
+    def __reduce__(self) -> tuple[Any, ...]:
+        status = self.path.stat()
+        return _opened, (self.path, self.leave_out, (status.st_size, status.st_mtime_ns))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -137,3 +133,9 @@ class FileStore:
             for file in files:
                 if (Path(folder) / file).is_file():
                     yield (Path(folder) / file).relative_to(self.path).as_posix()
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, leave_out: Path | None, state: tuple[int, int]) -> FileStore:
+    """The same store for all that is sent to a process: a large archive's list of files is read once."""
+    return FileStore(path, leave_out)

@@ -1,47 +1,35 @@
-"""A folder of photos, or one prepared already -> a folder in EG3D's data set format, going on past bad files."""
+"""A folder or zip of photos, or of crops prepared already -> a data set as EG3D has them, going on past bad files."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-import torch
-from PIL import Image
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
-from ..output import atomic_write, output_dir
-from ..types import FaceCrop
+from ..output import output_dir
 from .align import Border
-from .confnet import ConfNet
+from .data_set_files import (
+    Journal,
+    is_whole,
+    pack,
+    read_done,
+    remove_files,
+    remove_temporary_files,
+    unpack,
+    write_lists,
+)
 from .deep3d import Deep3D
-from .mirror_sigma import SigmaBackend, save_conf_map, save_stored_map
-from .prepare import FaceChoice, prepare_photo
-from .prepared_folder import is_prepared, load_prepared, read_prepared
+from .file_store import FileStore, is_zip
+from .mirror_sigma import SigmaBackend
+from .photo_jobs import CropSettings, FacesChoice, Job, PhotoReport, output_names, photo_jobs, prepared_jobs
+from .prepared_folder import CONF_MAPS, LABELS_FILE, is_prepared, read_prepared
+from .workers import do_jobs
+
+__all__ = ["PHOTO_SUFFIXES", "FolderReport", "PhotoReport", "output_names", "prepare_folder"]
 
 PHOTO_SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
-SAVE_EVERY = 20  # photos between two writes of the lists
-
-
-@dataclass(frozen=True)
-class PhotoReport:
-    """What became of one photo.
-
-    source: its file name. output: the crop's, or None. error: why there is none. label: EG3D's 25 numbers.
-    stamp: size, time and settings, to know later whether it has to be done again.
-    """
-
-    source: str
-    output: str | None
-    error: str | None = None
-    notes: tuple[str, ...] = ()
-    label: tuple[float, ...] | None = None
-    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,193 +43,123 @@ class FolderReport:
     @property
     def failed(self) -> tuple[PhotoReport, ...]:
         """The photos that gave no crop."""
-        return tuple(photo for photo in self.photos if photo.output is None)
+        return tuple(photo for photo in self.photos if not photo.crops)
 
 
 def prepare_folder(
     source: str | Path,
     output: str | Path,
     *,
-    face: FaceChoice = "largest",
+    face: FacesChoice = "largest",
     size: int = 512,
     border: Border = "black",
     with_mirror_sigma: bool = True,
     sigma_backend: SigmaBackend = "builtin",
     deep3d: Deep3D | None = None,
+    mirrored_copies: bool = False,
+    workers: int = 1,
     on_photo: Callable[[PhotoReport, int, int], None] | None = None,
 ) -> FolderReport:
-    """Prepare every photo in a folder (not deeper), or complete a folder that is prepared already.
+    """Prepare every photo below a folder or in a zip archive, or complete a data set that is prepared already.
 
     Writes `<name>.png`, `conf_map/<name>.npy` (uncertainty of the flip, float32 [256,256], lying on the photo as it
-    is, as 3DpSp stores it), `dataset.json` (EG3D's labels) and `report.json`. Every file is whole or not there.
-    Photos of the same name and different endings keep apart (`a_jpg.png`, `a_png.png`). Run again after a stop: what is
-    done, from the same file with the same settings, is kept.
+    is, as 3DpSp stores it), `dataset.json` (EG3D's labels) and `report.json`, into a folder or a zip archive. Every
+    file is whole or not there; the lists and the archive come last. Photos of the same name in several folders or with
+    several endings keep apart (`a_jpg.png`, `a_png.png`). Run again after a stop or a kill: what is done, from the same
+    file with the same settings, is kept, and the result is the same as without the stop.
 
     A source with a dataset.json of its own is prepared already: nothing is aligned again, cameras come from its labels
     and uncertainties from its conf_map; what it lacks of the latter is estimated, and mirrored copies are left out.
 
     Args:
-        source: folder with photos, or with crops, dataset.json and conf_map.
-        output: folder for the results, another one; made if needed.
-        face: see `prepare_photo`.
+        source: photos, or crops with dataset.json and conf_map; a folder or a zip archive.
+        output: folder for the results, another one, made if needed; or a name that ends in .zip, written at the end
+            from a work folder beside it.
+        face: see `prepare_photo`; or "all", every face large enough, `<name>_face0.png` the largest.
         size: side of the crops in pixels.
         border: see `prepare_photo`.
         with_mirror_sigma: write conf_map.
         sigma_backend: where it comes from; see `estimate_mirror_sigma`. A stored one is taken as it is.
         deep3d: see `prepare_photo`.
+        mirrored_copies: also write `<name>_mirror.png` with mirrored label and conf_map.
+        workers: processes that share the work; 1: this one alone. The results are the same.
         on_photo: called after each photo with its report, its number from 1, and how many there are.
 
     Raises:
-        InputError: `source` is not a folder, or is the same as `output`.
+        InputError: `source` is neither a folder nor an archive, or is the same as `output`.
         OutputError: something cannot be written; bad photos do not raise, they are in the report.
         MissingDependencyError: mediapipe or its model is missing.
+        ThreeDPSPError: a worker process was ended from outside.
     """
     source, output = Path(source), Path(output)
-    if not source.is_dir():
-        raise InputError(f"There is no folder '{source}'.")
-    if output.exists() and output.samefile(source):
-        raise InputError(f"Results must go to another folder than the photos ('{source}').")
-    networks = ([] if deep3d is None else ["deep3d"]) + ([] if sigma_backend == "builtin" else ["unsup3d"])
-    if is_prepared(source):
-        photos, ignored = _prepared_jobs(source, size, sigma_backend)
-        settings = json.dumps(["prepared", size, with_mirror_sigma, *networks])
-    else:
-        make = partial(
-            prepare_photo,
-            face=face,
-            size=size,
-            border=border,
-            with_mirror_sigma=with_mirror_sigma,
-            sigma_backend=sigma_backend,
-            deep3d=deep3d,
-        )
-        files = sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
-        photos = [_Job(p, p.name, partial(make, p)) for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
-        ignored = tuple(p.name for p in files if p.suffix.lower() not in PHOTO_SUFFIXES)
-        settings = json.dumps([face, size, border, with_mirror_sigma, *networks])
-    results: list[PhotoReport] = []
-    kept = 0
-    with output_dir(output), output_dir(output / "conf_map"):
-        before = _read_report(output)
-        try:
-            names = output_names([job.path for job in photos])
-            for number, (job, name) in enumerate(zip(photos, names, strict=True), 1):
-                stamp = f"{job.state()} {settings}"
-                old = before.get(job.source)
-                if old is not None and old.output == f"{name}.png" and old.stamp == stamp and _is_whole(output, old):
-                    kept += 1
-                    results.append(old)
-                else:
-                    results.append(_do(job, output, name, stamp, with_mirror_sigma, sigma_backend))
-                if on_photo is not None:
-                    on_photo(results[-1], number, len(photos))
-                if number % SAVE_EVERY == 0:
-                    _write_lists(output, results, before)
-        finally:
-            _write_lists(output, results, before if len(results) < len(photos) else {})
-    return FolderReport(tuple(results), kept, ignored)
+    if workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}.")
+    if size < 16:
+        raise InputError(f"size must be at least 16 pixels; got {size}.")
+    folder = output.with_name(f".{output.name}.work") if is_zip(output) else output
+    if output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"Results must go to another folder or archive than the photos ('{source}').")
+    store = FileStore(source, leave_out=folder)
+    settings = CropSettings(face, size, border, with_mirror_sigma, sigma_backend, deep3d, mirrored_copies)
+    jobs, ignored = _jobs(store, settings)
+    with output_dir(output.parent), output_dir(folder), output_dir(folder / CONF_MAPS):
+        if is_zip(output) and output.is_file() and not any((folder / CONF_MAPS).iterdir()):
+            unpack(output, folder)
+        report = _prepare(jobs, settings, folder, ignored, workers, on_photo)
+    if is_zip(output) and folder.is_dir():
+        pack(folder, output)
+        shutil.rmtree(folder, ignore_errors=True)
+    return report
 
 
-def output_names(photos: list[Path]) -> list[str]:
-    """A name without ending for every photo, unique also where upper and lower case are the same, whatever the order.
-
-    The photo's own stem; where several photos share it, its ending is added.
-    """
-    shared = Counter(path.stem.lower() for path in photos)
-    names = [p.stem if shared[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix[1:]}" for p in photos]
-    taken = {path.stem.lower() for path in photos if shared[path.stem.lower()] == 1}
-    unique: list[str] = []
-    for path, name in zip(photos, names, strict=True):
-        tried, count = name, 1
-        while name != path.stem and tried.lower() in taken:
-            count += 1
-            tried = f"{name}_{count}"
-        taken.add(tried.lower())
-        unique.append(tried)
-    return unique
+def _jobs(store: FileStore, settings: CropSettings) -> tuple[list[Job], tuple[str, ...]]:
+    """What is to be done, and the names of the files that are left out."""
+    if is_prepared(store.path):
+        prepared = read_prepared(store.path, PHOTO_SUFFIXES)
+        return prepared_jobs(store, prepared.photos, settings), prepared.mirrored
+    photos = [name for name in store.names if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
+    chosen = set(photos)
+    others = tuple(name for name in store.names if name not in chosen)
+    return photo_jobs(store, photos, settings), (*others, *store.unsafe)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One photo to do. source: its name in the report. make: makes the crop. conf_map: a stored one, taken as it is."""
-
-    path: Path
-    source: str
-    make: Callable[[], FaceCrop]
-    conf_map: Path | None = None
-    label: tuple[float, ...] | None = None
-
-    def state(self) -> str:
-        """What changes when the result has to be made again: sizes and times of the files, and the label."""
-        parts = [] if self.label is None else [str(self.label)]
-        for path in (self.path, self.conf_map):
-            if path is not None and path.is_file():
-                parts.append(f"{path.stat().st_size} {path.stat().st_mtime_ns}")
-        return " ".join(parts)
-
-
-def _prepared_jobs(source: Path, size: int, sigma_backend: SigmaBackend) -> tuple[list[_Job], tuple[str, ...]]:
-    """The photos of a prepared folder, and what is left out of it."""
-    folder = read_prepared(source, PHOTO_SUFFIXES)
-    make = partial(load_prepared, size=size, sigma_backend=sigma_backend)
-    jobs = [_Job(p.path, p.name, partial(make, p), p.conf_map, p.label) for p in folder.photos]
-    return jobs, folder.mirrored
-
-
-def _do(
-    job: _Job, output: Path, name: str, stamp: str, with_mirror_sigma: bool, sigma_backend: SigmaBackend
-) -> PhotoReport:
-    try:
-        crop = job.make()
-    except InputError as error:
-        return PhotoReport(job.source, None, str(error), stamp=stamp)
-    except MemoryError:
-        return PhotoReport(job.source, None, "Not enough memory for this photo; make it smaller.", stamp=stamp)
-    if with_mirror_sigma and crop.mirror_sigma is not None:
-        target = output / "conf_map" / f"{name}.npy"
-        if job.conf_map is not None:
-            with atomic_write(target) as temporary:
-                shutil.copyfile(job.conf_map, temporary)
-        elif isinstance(sigma_backend, ConfNet):  # as the published preprocessing stores it, whatever the crop's size
-            save_stored_map(target, sigma_backend.stored_map(crop.image)[0])
-        else:
-            save_conf_map(target, crop.mirror_sigma[0])
-    pixels = ((crop.image[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-    with atomic_write(output / f"{name}.png") as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
-    label = tuple(crop.camera.label[0].tolist())
-    return PhotoReport(job.source, f"{name}.png", None, crop.notes, label, stamp)
+def _prepare(
+    jobs: Sequence[Job],
+    settings: CropSettings,
+    folder: Path,
+    ignored: tuple[str, ...],
+    workers: int,
+    on_photo: Callable[[PhotoReport, int, int], None] | None,
+) -> FolderReport:
+    remove_temporary_files(folder)
+    before = read_done(folder)
+    kept = {job.source: before[job.source] for job in jobs if _is_done(job, before, settings, folder)}
+    to_do = [job for job in jobs if job.source not in kept]
+    if to_do:
+        (folder / LABELS_FILE).unlink(missing_ok=True)  # until it fits the crops again
+    photos: list[PhotoReport] = []
+    with Journal(folder) as journal:
+        made = do_jobs(to_do, settings, folder, workers)
+        for number, job in enumerate(jobs, 1):
+            old = kept.get(job.source)
+            if old is None:
+                photos.append(next(made))
+                journal.add(photos[-1])
+            else:
+                photos.append(old)
+            if on_photo is not None:
+                on_photo(photos[-1], number, len(jobs))
+    if jobs:
+        remove_files(folder, before.values(), photos)
+        write_lists(folder, photos, ignored)
+    return FolderReport(tuple(photos), len(kept), ignored)
 
 
-def _is_whole(output: Path, photo: PhotoReport) -> bool:
-    return photo.output is not None and photo.label is not None and (output / photo.output).is_file()
-
-
-def _read_report(output: Path) -> dict[str, PhotoReport]:
-    """What an earlier run left; nothing where it is missing or unreadable."""
-    try:
-        entries: list[dict[str, Any]] = json.loads((output / "report.json").read_text("utf-8"))["photos"]
-        return {
-            entry["source"]: PhotoReport(
-                entry["source"],
-                entry["output"],
-                entry["error"],
-                tuple(entry["notes"]),
-                None if entry["label"] is None else tuple(entry["label"]),
-                entry["stamp"],
-            )
-            for entry in entries
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write_lists(output: Path, results: list[PhotoReport], before: dict[str, PhotoReport]) -> None:
-    """dataset.json and report.json; photos of an earlier run that this one has not come to yet stay listed."""
-    done = {photo.source for photo in results}
-    photos = results + [photo for source, photo in before.items() if source not in done]
-    labels = [[photo.output, list(photo.label)] for photo in photos if photo.output and photo.label]
-    with atomic_write(output / "dataset.json") as temporary:
-        temporary.write_text(json.dumps({"labels": labels}, indent=1), "utf-8")
-    with atomic_write(output / "report.json") as temporary:
-        temporary.write_text(json.dumps({"photos": [asdict(photo) for photo in photos]}, indent=1), "utf-8")
+def _is_done(job: Job, before: dict[str, PhotoReport], settings: CropSettings, folder: Path) -> bool:
+    """Whether an earlier run did this job, as it would be done now."""
+    old = before.get(job.source)
+    if old is None or old.stamp != job.stamp or old.output is None:
+        return False
+    expected = f"{job.name}_face" if settings.face == "all" and job.prepared is None else f"{job.name}."
+    maps = settings.with_mirror_sigma and job.prepared is None  # a crop in which nobody is found has none
+    return old.output.startswith(expected) and is_whole(folder, old, maps)

@@ -182,11 +182,25 @@ def _asymmetry_on_face(image: Float[Tensor, "3 s s"], view: FaceView) -> Float[T
 
 def _asymmetry_off_face(image: Float[Tensor, "3 s s"], points: Float[Tensor, "v 2"]) -> Float[Tensor, "s s"]:
     """Coarse colour difference to the place that the affine map between the landmarks and their twins leads to."""
-    ones = points.new_ones(len(points), 1)
-    affine = torch.linalg.lstsq(torch.cat([points, ones], 1), points[face_mesh(points.device).mirror]).solution
-    centres = pixel_centres(SIDE, points)
-    twin = centres @ affine[:2] + affine[2]
+    twin = _affine_fit(points, points[face_mesh(points.device).mirror], pixel_centres(SIDE, points))
     return _blur(image - sample(image, twin), COMPARED_OFF_FACE).abs().mean(0)
+
+
+def _affine_fit(a: Float[Tensor, "v 2"], b: Float[Tensor, "v 2"], at: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s 2"]:
+    """Where the affine map that fits a to b best, by least squares, leads the points `at`.
+
+    Written out: solvers of the libraries give other last digits from call to call, and stored maps shall be the same.
+    """
+    middle_a, middle_b = a.double().mean(0), b.double().mean(0)
+    x, y = (a - middle_a).unbind(1)
+    xx, xy, yy = (x * x).sum(), (x * y).sum(), (y * y).sum()
+    target = b - middle_b
+    x_target, y_target = (x[:, None] * target).sum(0), (y[:, None] * target).sum(0)
+    determinant = (xx * yy - xy * xy).clamp_min(1e-12)
+    along_x = (x_target * yy - y_target * xy) / determinant
+    along_y = (y_target * xx - x_target * xy) / determinant
+    offset = at - middle_a
+    return (offset[..., :1] * along_x + offset[..., 1:] * along_y + middle_b).to(at)
 
 
 def _slope(image: Float[Tensor, "3 s s"]) -> Float[Tensor, "s s"]:
