@@ -204,7 +204,7 @@ def test_a_mesh_can_be_a_ply_file(client: Client, server: Server) -> None:
     surface_words(shape)
 
 
-def test_three_cores_of_a_random_head_differ_by_seed(client: Client) -> None:
+def test_random_heads_differ_by_seed(client: Client) -> None:
     (one,) = shown(client, client.succeed(random_head(1)))
     (two,) = shown(client, client.succeed(random_head(2)))
     assert not np.array_equal(one, two)
