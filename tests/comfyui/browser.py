@@ -7,13 +7,13 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, FloatRect, Locator, Page, Route, expect, sync_playwright
 
 FLAGS = (
     "--headless",
@@ -51,13 +51,19 @@ def chromium() -> str:
 
 
 @contextmanager
-def open_browser(*, show_3d: bool = False) -> Iterator[Browser]:
-    """A Chromium of its own, with nothing remembered from earlier."""
-    flags = [*FLAGS, *(WITH_3D if show_3d else WITHOUT_3D)]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
+def open_browser(*, show_3d: bool = False, beside: Browser | None = None) -> Iterator[Browser]:
+    """A Chromium of its own, with nothing remembered from earlier.
+
+    Args:
+        show_3d: with a 3-D viewer that works; slow, since the CPU draws everything then.
+        beside: one that is open already: a thread can hold only one Playwright.
+    """
+    with ExitStack() as stack:
+        kind = beside.browser_type if beside else stack.enter_context(sync_playwright()).chromium
+        flags = [*FLAGS, *(WITH_3D if show_3d else WITHOUT_3D)]
+        browser = kind.launch(executable_path=chromium(), args=flags)
+        stack.callback(browser.close)
         yield browser
-        browser.close()
 
 
 class ComfyPage:
@@ -221,13 +227,13 @@ class ComfyPage:
         )
 
     def open_help(self, node: int) -> Locator:
-        """Selects a node and clicks the "Node Info" button above it.
+        """Clicks a node and then the "Node Info" button above it.
 
         Returns:
             The help page beside the graph.
         """
         self.show_node(node)
-        self.page.evaluate("id => { app.canvas.deselectAll(); app.canvas.select(app.graph.getNodeById(id)) }", node)
+        self._click_title(node)
         self.page.get_by_test_id("info-button").click()
         content = self.page.locator(".node-help-content")
         expect(content).to_be_visible()
@@ -239,9 +245,9 @@ class ComfyPage:
         self.page.wait_for_timeout(700)
         self.page.keyboard.type(words, delay=30)
         self.page.wait_for_timeout(1500)
-        offered = [text.splitlines()[0].strip() for text in self.page.get_by_role("option").all_inner_texts()]
+        offered = self.page.get_by_role("option").all_inner_texts()
         self.page.keyboard.press("Escape")
-        return offered
+        return [text.strip().splitlines()[0].strip() for text in offered if text.strip()]
 
     def open_templates(self, pack: str) -> Locator:
         """The template browser, at the page of a pack."""
@@ -265,10 +271,12 @@ class ComfyPage:
         self.page.wait_for_timeout(1000)
 
     def tidy(self) -> None:
-        """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed."""
+        """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed; and
+        texts however small."""
         self.page.evaluate(
             "async () => { const set = app.extensionManager.setting.set;"
-            " await set('Comfy.Minimap.Visible', false); await set('Comfy.Graph.CanvasInfo', false) }"
+            " await set('Comfy.Minimap.Visible', false); await set('Comfy.Graph.CanvasInfo', false);"
+            " await set('LiteGraph.Canvas.MinFontSizeForLOD', 0) }"
         )
         announcement = self.page.get_by_text("Introducing Nodes 2.0")
         if announcement.count():
@@ -289,12 +297,27 @@ class ComfyPage:
         self.page.screenshot(path=path, **options)
         return path
 
+    def node_box(self, node: int) -> FloatRect:
+        """Where a node stands in the window, title included."""
+        return self.page.evaluate(
+            "id => { const n = app.graph.getNodeById(id), ds = app.canvas.ds, frame = app.canvas.canvas"
+            ".getBoundingClientRect(); return { x: frame.x + (n.pos[0] + ds.offset[0]) * ds.scale,"
+            " y: frame.y + (n.pos[1] - 30 + ds.offset[1]) * ds.scale,"
+            " width: n.size[0] * ds.scale, height: (n.size[1] + 30) * ds.scale } }",
+            node,
+        )
+
+    def _click_title(self, node: int) -> None:
+        box = self.node_box(node)
+        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 12)
+
     def _command(self, name: str) -> None:
         self.page.evaluate("name => app.extensionManager.command.execute(name)", name)
 
     def _note_complaint(self, message: ConsoleMessage) -> None:
         text = f"{message.text} {message.location.get('url', '')}"
-        if message.type == "error" and "threedpsp" in text.lower() and "api.comfy.org" not in text:
+        asked_first = text.endswith("/en.md")  # of a help page in English, before the one without a language
+        if message.type == "error" and "threedpsp" in text.lower() and "api.comfy.org" not in text and not asked_first:
             self.errors.append(text)
 
 

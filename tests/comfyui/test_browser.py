@@ -85,7 +85,7 @@ def test_workflow_opens_runs_and_shows_its_result(
     started = time.monotonic()
     page.press_run()
     assert page.wait_for_end(RUN_S) == "execution_success"
-    shown = [*_videos(page), *_pictures(page), *_texts(page)]
+    shown = [*_videos(page, site), *_pictures(page), *_texts(page)]
     assert shown
     tell(f"page {site.frontend}: {name}: {time.monotonic() - started:.1f} s until seen: {', '.join(shown)}")
     assert page.overlaps() == []
@@ -93,9 +93,9 @@ def test_workflow_opens_runs_and_shows_its_result(
     site.picture(page, name)
 
 
-def test_mesh_stands_in_the_viewer(site: Site, tell: Callable[[str], None]) -> None:
-    with open_browser(show_3d=True) as browser:
-        page = ComfyPage(browser, site.server.url)
+def test_mesh_stands_in_the_viewer(browser: Browser, site: Site, tell: Callable[[str], None]) -> None:
+    with open_browser(show_3d=True, beside=browser) as drawing:
+        page = ComfyPage(drawing, site.server.url)
         page.tidy()
         _open_as_shipped(page, "photo_to_mesh")
         started = time.monotonic()
@@ -189,12 +189,12 @@ def _without_own_picture(node: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return node["class_type"], {name: value for name, value in node["inputs"].items() if name not in own}
 
 
-def _videos(page: ComfyPage) -> list[str]:
+def _videos(page: ComfyPage, site: Site) -> list[str]:
     """Each video of the graph, which must play."""
     if not page.nodes("SaveVideo"):
         return []
     source, width = page.playing_video().evaluate("v => [v.src, v.videoWidth]")
-    assert source.startswith(page.page.url.rstrip("/")) and ".mp4" in source
+    assert source.startswith(site.server.url) and ".mp4" in source
     return [f"video {width} px wide"]
 
 
