@@ -16,10 +16,11 @@ from .invert import Invert
 from .mesh import Mesh
 from .prepare import Prepare
 from .render import Render
+from .train import Train
 from .train_tiny import TrainTiny
 from .weights import Weights
 
-COMMANDS: dict[str, Callable[..., PlainCommand | Weights]] = {
+COMMANDS: dict[str, Callable[..., PlainCommand | Weights | Train]] = {
     "demo": Demo,
     "prepare": Prepare,
     "invert": Invert,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., PlainCommand | Weights]] = {
     "mesh": Mesh,
     "evaluate": Evaluate,
     "check": Check,
+    "train": Train,
     "train-tiny": TrainTiny,
     "weights": Weights,
 }
@@ -70,4 +72,4 @@ def parse(arguments: Sequence[str]) -> PlainCommand:
         args=list(arguments),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    return command.action if isinstance(command, Weights) else command
+    return command.action if isinstance(command, Weights | Train) else command

@@ -181,16 +181,25 @@ class TriPlaneNet(nn.Module):
         ws, planes = ws.detach(), dataclasses.replace(planes, features=planes.features.detach())
         for _ in range(count - 1):
             with torch.set_grad_enabled(differentiable):
-                offset = self._offset(generator, photo, estimate.detach(), planes, ws, camera)
+                offset = self.offset(generator, photo, estimate.detach(), planes, ws, camera)
                 changed = dataclasses.replace(planes, features=planes.features + offset)
                 render = generator.render(changed, ws, camera)
                 estimate = resize_photo(render.image, side)
             yield InversionStep(ws, render, estimate, offset)
 
-    def _offset(
+    def offset(
         self, generator: Generator, photo: Tensor, estimate: Tensor, planes: TriPlanes, ws: Tensor, camera: Camera
     ) -> Tensor:
-        """What the branch adds to the planes, channels last."""
+        """What the branch adds to the planes, [N,3,H,W,C].
+
+        Args:
+            generator: renders the mirrored view (v2).
+            photo: [N,3,r,r] at the branch's side.
+            estimate: the render of `planes`, at the same side.
+            planes: those of ws.
+            ws: [N,num_ws,w_dim].
+            camera: N cameras.
+        """
         inputs = [estimate, photo - estimate]
         first: Tensor | None = None
         if self.config.is_v2:

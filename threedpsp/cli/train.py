@@ -1,0 +1,53 @@
+"""`threedpsp train`: encoders for a generator of one's own choice."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import tyro
+
+from ..training.encoders.config import PRESETS, TrainConfig
+from .command import PlainCommand
+
+
+@dataclass(frozen=True)
+class TrainPreset(PlainCommand):
+    """Train an encoder; every setting can be changed, and the same command resumes a stopped run.
+
+    Without --photos it learns from faces that the generator renders itself, whose cameras are known exactly.
+    Several processes, GPUs or machines: accelerate launch -m threedpsp train ...
+
+    Example: threedpsp train tiny_cpu --photos prepared/ -o runs/mine
+    """
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = TrainConfig()
+
+    def run(self) -> int:
+        """Trains; prints where the best encoder is."""
+        from ..training.encoders.run import train
+
+        result = train(self.config, self.say)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            best = "" if result.best is None else f", validation loss {result.best:.4f} at step {result.best_step}"
+            text = f"stopped at step {result.step}: {result.reason}{best}\nencoder: {result.encoder}"
+            self.result(text, asdict(result))
+        return 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an encoder (3dpsp, psp, e4e, triplanenet-v1, triplanenet-v2) for a frozen generator.
+
+    Choose the preset to start from; 'threedpsp train tiny_cpu --help' lists every setting.
+
+    Example: threedpsp train tiny_cpu --photos prepared/ -o runs/mine
+    """
+
+    action: (
+        Annotated[
+            TrainPreset, tyro.conf.subcommand("a100_ffhq512", default=TrainPreset(config=PRESETS["a100_ffhq512"]))
+        ]
+        | Annotated[TrainPreset, tyro.conf.subcommand("tiny_cpu", default=TrainPreset(config=PRESETS["tiny_cpu"]))]
+    )
