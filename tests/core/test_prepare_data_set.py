@@ -210,10 +210,10 @@ def test_crops_of_photos_that_are_gone_go_too(photos: Path, tmp_path: Path):
 
 
 def test_worker_that_is_killed_is_explained(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def killed(self: object) -> None:
+    def killed(*_: object) -> None:
         raise workers.BrokenProcessPool
 
-    monkeypatch.setattr(workers.Future, "result", killed)
+    monkeypatch.setattr(workers.ProcessPoolExecutor, "submit", killed)
     with pytest.raises(ThreeDPSPError, match="goes on where it was"):
         prepare_folder(photos, tmp_path / "out", size=64, workers=2)
 
