@@ -46,7 +46,7 @@ def _has_not(pattern: str) -> Callable[[Finding, Path], bool]:
 REVIEWED = (
     Reviewed("high-entropy literal", ("*.py",), "docstrings, messages and tables, in words", _is_prose),
     Reviewed("`eval(`", ("threedpsp/*",), "torch's Module.eval()", _has_not(r"(?<!\.)\beval\(")),
-    Reviewed("`compile(`", ("threedpsp/weights/*",), "re.compile()", _has_not(r"(?<!re\.)\bcompile\(")),
+    Reviewed("`compile(`", ("threedpsp/*",), "re.compile()", _has_not(r"(?<!re\.)\bcompile\(")),
     Reviewed("`importlib.import_module`", ("threedpsp/__init__.py",), "imports our public names at their first use"),
     Reviewed("`globals()[`", ("threedpsp/__init__.py",), "remembers them"),
     Reviewed("`importlib.import_module`", ("threedpsp/kernels.py",), "finds eg3d_kernels beside us or installed"),
