@@ -1,5 +1,11 @@
 """Every error this package raises on purpose. The message says what was wrong, what was expected, what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class ThreeDPSPError(Exception):
     """Base of all errors raised on purpose; the CLI prints its message and exits with `exit_code`."""
@@ -35,3 +41,14 @@ class WeightsError(ThreeDPSPError):
     """A weights file is missing, damaged, or belongs to another network."""
 
     exit_code = 6
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Puts a file's name before the input and weights errors of the block, where it is not there yet."""
+    try:
+        yield
+    except (InputError, WeightsError) as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error

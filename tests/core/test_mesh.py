@@ -205,3 +205,15 @@ def test_untrained_planes_still_end_in_a_mesh_or_a_plain_error(tmp_path: Path):
         assert "no surface" in str(error)
     else:
         assert len(found.faces)
+
+
+@pytest.mark.parametrize("command", ["mesh", "render"])
+def test_the_commands_name_the_latent_that_does_not_fit(
+    command: str, head: Inversion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    latent = tmp_path / "other.safetensors"
+    threedpsp.save_inversion(latent, Inversion(WPlus(head.latent.ws, "another"), head.camera))
+    suffix = "glb" if command == "mesh" else "mp4"
+    assert main([command, str(latent), "-o", str(tmp_path / f"x.{suffix}"), "--quiet", "--device", "cpu"]) == 6
+    assert f"error: {latent}: This latent belongs to generator another" in capsys.readouterr().err
+    assert not (tmp_path / f"x.{suffix}").exists()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from ..errors import about
 from ..output import output_dir
 from .command import GeneratorCommand
 
@@ -36,7 +37,7 @@ class Mesh(GeneratorCommand):
 
         head = load_inversion(self.latent)
         target = self.output or self.latent.with_name("mesh.glb")
-        with output_dir(target.parent):
+        with output_dir(target.parent), about(self.latent):
             mesh = extract_mesh(
                 self.load_generator(), head, resolution=self.resolution, level=self.level, on_progress=self.progress()
             )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from ..errors import InputError
+from ..errors import InputError, about
 from ..output import output_dir
 from .command import GeneratorCommand
 from .photo_options import Video
@@ -37,7 +37,7 @@ class Render(GeneratorCommand):
         target = self.output or self.latent.with_name(f"{self.video.path}.mp4")
         if target.suffix.lower() != ".mp4":
             raise InputError(f"The video is written as .mp4; got {target}.")
-        with output_dir(target.parent):
+        with output_dir(target.parent), about(self.latent):
             generator = self.load_generator()
             cameras = self.video.options().cameras(inversion.camera, generator.config.camera_sphere)
             pictures = frames(generator, inversion, cameras, side=self.video.size, on_progress=self.progress())
