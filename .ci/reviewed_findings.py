@@ -54,9 +54,8 @@ REVIEWED = (
     Reviewed("`importlib.import_module`", ("threedpsp/preprocessing/photo.py",), "pillow_heif, where installed"),
     Reviewed("subprocess.run", ("eg3d_kernels/build.py",), "compiles the kernels: a list of arguments, no shell"),
     Reviewed(
-        "subprocess.run", ("threedpsp/training/*/compare_published.py",), "times itself in fresh processes, no shell"
+        "subprocess.run", ("threedpsp/training/*/compare_published.py",), "times itself, no shell"
     ),
-    Reviewed("subprocess.run()", ("threedpsp/training/*/compare_published.py",), "the same"),
     Reviewed(
         "subprocess.run", ("threedpsp/training/encoders/*",), "starts our own module in its own process, no shell"
     ),
