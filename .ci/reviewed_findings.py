@@ -47,19 +47,12 @@ REVIEWED = (
     Reviewed("high-entropy literal", ("*.py",), "docstrings, messages and tables, in words", _is_prose),
     Reviewed("`eval(`", ("threedpsp/*",), "torch's Module.eval()", _has_not(r"(?<!\.)\beval\(")),
     Reviewed("`compile(`", ("threedpsp/*",), "re.compile(), Module.compile()", _has_not(r"(?<!\.)\bcompile\(")),
-    Reviewed("`compile(`", ("threedpsp/training/*",), "torch's Module.compile()", _has_not(r"(?<!\.)\bcompile\(")),
     Reviewed("`importlib.import_module`", ("threedpsp/__init__.py",), "imports our public names at their first use"),
     Reviewed("`globals()[`", ("threedpsp/__init__.py",), "remembers them"),
     Reviewed("`importlib.import_module`", ("threedpsp/kernels.py",), "finds eg3d_kernels beside us or installed"),
     Reviewed("`importlib.import_module`", ("threedpsp/preprocessing/photo.py",), "pillow_heif, where installed"),
     Reviewed("subprocess.run", ("eg3d_kernels/build.py",), "compiles the kernels: a list of arguments, no shell"),
-    Reviewed(
-        "subprocess.run", ("threedpsp/training/*/compare_published.py",), "times itself, no shell"
-    ),
-    Reviewed(
-        "subprocess.run", ("threedpsp/training/encoders/*",), "starts our own module in its own process, no shell"
-    ),
-    Reviewed("`lambda _:`", ("threedpsp/training/*",), "a callback that does nothing"),
+    Reviewed("subprocess.run", ("threedpsp/training/*/compare_published.py",), "times itself, no shell"),
     Reviewed("`platform.machine`", ("eg3d_kernels/build.py",), "part of the compiled kernels' cache key"),
     Reviewed("`ctypes`", ("eg3d_kernels/*",), "calls the compiled kernels"),
     Reviewed("`urllib.request.Request`", ("threedpsp/weights/download.py",), "the command 'weights get', asked for"),
@@ -67,7 +60,6 @@ REVIEWED = (
     Reviewed("`ord(`", ("threedpsp/weights/tensor_refs.py",), "checks that text is Latin-1"),
     Reviewed("Dynamic `getattr`", ("threedpsp/*", "eg3d_kernels/_backend.py"), "fields named in our own lists"),
     Reviewed("suspicious identifier '_", ("*.py",), "a value that is not used, or a module's own constant"),
-    Reviewed("suspicious identifier '_PSP'", ("threedpsp/training/*",), "pSp's weights of the losses"),
     Reviewed("`lambda _:`", ("threedpsp/training/*",), "a report that nobody reads"),
     Reviewed("`tyro` ≈ `furo`", ("requirements.txt",), "tyro is what we mean"),
     Reviewed("`ninja` ≈ `jinja2`", ("requirements.txt",), "ninja is what we mean"),
