@@ -81,7 +81,7 @@ def main(comparison: Comparison) -> None:
 
 
 def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]:
-    """Seconds a step (median), the process's peak memory in GB, and how much of it a step adds."""
+    """Seconds a step (median; also of all cores together), peak memory in GB, and how much of it a step adds."""
     settings = TrainConfig(size=size, batch=1, n_iters=1, latent_avg_samples=100, checkpointing=variant == "ours")
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig.ffhq512_128() if size == "full" else GeneratorConfig.tiny())
@@ -95,14 +95,14 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     set_training(network, "batch")
     passes = Passes(settings, generator, judges, contextlib.nullcontext)
     first = compute_avg_image(generator, network.latent_avg, network.config.input_resolution)
-    seconds = []
+    seconds, cpu_seconds = [], []
     resident = 0.0
     for index in range(steps + 1):
         optimizer.zero_grad(set_to_none=True)
         if index == 1:
             _forget_peak()
             resident = _memory("VmRSS")
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         if variant.startswith("ours"):
             passes.train(network, batch, 0, 1.0)
         else:
@@ -110,8 +110,14 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
             published_step(network, generator, judges, batch, first, implementation).backward()
         optimizer.step()
         seconds.append(time.perf_counter() - started)
+        cpu_seconds.append(time.process_time() - cpu_started)
     peak = _memory("VmHWM")
-    return {"seconds": statistics.median(seconds[1:]), "peak_gb": peak, "step_gb": peak - resident}
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "cpu_seconds": statistics.median(cpu_seconds[1:]),
+        "peak_gb": peak,
+        "step_gb": peak - resident,
+    }
 
 
 def published_step(

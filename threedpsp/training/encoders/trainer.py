@@ -141,8 +141,6 @@ class Trainer:
             raise InputError(f"{error} {where}; the same command goes on from there.") from error
         finally:
             self.board.close()
-        if not files.checkpoints(config.output) and main:
-            self.save()
         last = files.checkpoints(config.output)
         best = config.output / files.BEST / files.ENCODER_FILE
         checkpoint = last[-1] if last else config.output
