@@ -104,6 +104,10 @@ class ComfyPage:
         self._command("Comfy.NewBlankWorkflow")
         self.page.wait_for_function("() => app.graph.nodes.length === 0")
 
+    def clear_graph(self) -> None:
+        """Takes all nodes away."""
+        self.page.evaluate("() => app.graph.clear()")
+
     def graph_of_api(self, workflow: dict[str, Any], name: str) -> dict[str, Any]:
         """An API workflow as the page lays it out and saves it."""
         self.page.evaluate("([workflow, name]) => app.loadApiJson(workflow, name)", [workflow, name])

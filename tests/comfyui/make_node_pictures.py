@@ -46,7 +46,7 @@ def _save_check_setup(page: ComfyPage, folders: dict[str, str]) -> None:
         [check, text],
     )
     page.press_run()
-    page.wait_for_end()
+    page.wait_for_end(300)
     page.page.evaluate(
         "([id, folders]) => { for (const widget of app.graph.getNodeById(id).widgets)"
         " if (typeof widget.value === 'string') for (const [path, name] of Object.entries(folders))"

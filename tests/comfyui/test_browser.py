@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
@@ -40,11 +41,16 @@ class Site:
     server: Server
     frontend: str
 
-    def picture(self, page: ComfyPage, name: str) -> None:
-        """Writes a screenshot for the README, where somebody wants it."""
+    def picture(self, page: ComfyPage, name: str, node: int | None = None) -> None:
+        """Writes a screenshot for the README, where somebody wants it: of the page, or of a node alone."""
         folder = os.environ.get("THREEDPSP_TEST_SCREENSHOTS")
-        if folder:
-            page.screenshot(Path(folder) / self.frontend / f"{name}.jpg")
+        if not folder:
+            return
+        only: dict[str, Any] = {}
+        if node is not None:
+            page.show_node(node)
+            only["clip"] = page.node_box(node)
+        page.screenshot(Path(folder) / self.frontend / f"{name}.jpg", **only)
 
 
 @pytest.fixture(scope="module", params=FRONTENDS)
@@ -89,6 +95,8 @@ def test_workflow_opens_runs_and_shows_its_result(
     assert shown
     tell(f"page {site.frontend}: {name}: {time.monotonic() - started:.1f} s until seen: {', '.join(shown)}")
     assert page.overlaps() == []
+    for node in page.nodes("SaveVideo"):
+        site.picture(page, f"{name}_result", node)
     page.fit_view()
     site.picture(page, name)
 
@@ -123,8 +131,9 @@ def test_workflow_fits_nodes_2_too(page: ComfyPage, site: Site) -> None:
 
 def test_every_node_has_a_help_page(page: ComfyPage, site: Site) -> None:
     assert HELP
+    page.new_graph()
     for path in HELP:
-        page.new_graph()
+        page.clear_graph()
         help_page = page.open_help(page.add_node(path.stem))
         heading = path.read_text().splitlines()[0].lstrip("# ").strip()
         expect(help_page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
@@ -133,8 +142,9 @@ def test_every_node_has_a_help_page(page: ComfyPage, site: Site) -> None:
             expect(pictures.nth(index)).to_have_js_property("complete", True)
             assert pictures.nth(index).evaluate("i => i.naturalWidth") > 0, f"{path.stem}: picture {index}"
         assert pictures.count() == path.read_text().count("![")
-        if path.stem == "ThreeDpSpRefine":
-            site.picture(page, "help")
+    page.load(FOLDER / "photo_to_turntable.json")
+    page.open_help(page.nodes("ThreeDpSpEncode")[0])
+    site.picture(page, "help")
 
 
 def test_template_browser_lists_our_workflows_with_thumbnails(page: ComfyPage, site: Site) -> None:
@@ -218,8 +228,8 @@ def _texts(page: ComfyPage) -> list[str]:
 
 def _skin(picture: Image.Image) -> float:
     """The share of a picture that is warm: neither the viewer's grey nor its grid."""
-    pixels = list(picture.resize((200, 200)).getdata())
-    return sum(red > blue + 15 for red, _, blue in pixels) / len(pixels)
+    pixels = np.asarray(picture, dtype=np.int16)
+    return float((pixels[..., 0] > pixels[..., 2] + 15).mean())
 
 
 def test_old_page_is_the_one_comfyui_asks_for(comfyui_environment: Environment) -> None:

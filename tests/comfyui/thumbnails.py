@@ -47,7 +47,7 @@ class Results:
             page = ComfyPage(browser, self._server.url)
             page.load(API_FOLDER.parent / "photo_to_mesh.json")
             page.press_run()
-            page.wait_for_end()
+            page.wait_for_end(300)
             return np.asarray(page.viewer())
 
     def frames(self) -> np.ndarray:
