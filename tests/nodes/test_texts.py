@@ -14,9 +14,6 @@ from tests.nodes.comfy_stand_in.install import PACK, loaded_pack, schemas_of
 from tests.nodes.make_locales import HEADINGS, as_json, english, locale_path, page_path, tables, with_tables
 
 LANGUAGES = ["en", "zh"]
-AWAITED = {"ThreeDpSpLoadModel", "ThreeDpSpSaveLatent", "ThreeDpSpLoadLatent", "ThreeDpSpCheckSetup"}
-"""Nodes whose results are no pictures: theirs are screenshots of the nodes, yet to be made by the browser tests."""
-
 WRITE_ANEW = "run: python -m tests.nodes.make_locales"
 
 
@@ -84,9 +81,6 @@ def test_pictures_of_help_pages_are_small_and_there(schemas: dict[str, Any], lan
         named = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page_path(node_id, language).read_text(encoding="utf-8"))
         assert named == [f"images/{node_id}.jpg"]  # from web/docs, in every language: both frontends resolve it so
         picture = PACK / "web" / "docs" / named[0]
-        if node_id in AWAITED:
-            assert not picture.exists(), f"{picture.name} is there now: take it from AWAITED"
-            continue
         assert picture.stat().st_size < 60_000
         with Image.open(picture) as opened:
             assert opened.width >= 256
