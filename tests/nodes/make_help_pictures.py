@@ -101,7 +101,7 @@ def main() -> None:
     heads = pipeline.invert(mapped).split()
     drawn = threedpsp.own_views(pipeline, heads)
     save("Encode", strip(crop.image[:1], drawn[:1], crop.image[1:], drawn[1:]))
-    refined = pipeline.refine(heads[0], mapped[0], threedpsp.RefineConfig(seconds=20))
+    refined = pipeline.refine(heads[0], mapped[0], threedpsp.RefineConfig(steps=150))
     better = threedpsp.own_views(pipeline, [refined])
     save("Refine", strip(crop.image[:1], drawn[:1], better))
     save("Evaluate", strip(threedpsp.compare(mapped, drawn).side_by_side))
