@@ -181,8 +181,13 @@ class Client:
         self.post("/interrupt", {})
 
     def free(self) -> None:
-        """Asks for models and the cached results to be let go."""
+        """Has models and the cached results let go.
+
+        The server does so when its worker next looks, which nothing tells: a workflow queued at once may be first. So
+        this waits for longer than an idle worker needs.
+        """
         self.post("/free", {"unload_models": True, "free_memory": True})
+        time.sleep(2)
 
     def fetch(self, file: dict[str, str]) -> bytes:
         """A file that a node showed."""
