@@ -48,7 +48,9 @@ class Results:
             page.load(API_FOLDER.parent / "photo_to_mesh.json")
             page.press_run()
             page.wait_for_end(300)
-            return np.asarray(page.viewer())
+            shown = np.asarray(page.viewer())
+        height, width = shown.shape[:2]
+        return shown[height // 6 : -height // 6, width // 4 : -width // 4]  # the head, without the buttons
 
     def frames(self) -> np.ndarray:
         """The video's."""
