@@ -8,17 +8,21 @@ neither their import, nor the files of the package of that name, nor a program o
 
 from __future__ import annotations
 
+import ctypes
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import os
 import runpy
 import shutil
+import signal
 import sys
 import types
 from typing import Any
 
 import torch
+
+PR_SET_PDEATHSIG = 1  # Linux: the signal that this process gets when the one that started it has ended
 
 _LIBRARY = torch.library.Library("torchvision", "DEF")  # goes away with this object
 
@@ -68,6 +72,7 @@ def _hide(names: set[str]) -> None:
 
 def main() -> None:
     """Prepares this process, then becomes ComfyUI."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # a test run that is killed leaves no server behind
     # torchvision, linked against another build of torch, fails at its import where these operators are not known.
     for operator in ("nms", "qnms"):
         _LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
