@@ -275,12 +275,15 @@ class ComfyPage:
         self.page.wait_for_timeout(1000)
 
     def tidy(self) -> None:
-        """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed; and
-        texts however small."""
+        """Away with what would stand before the graph in a picture: minimap, announcements, figures of speed.
+
+        Texts are drawn however small, and the graph ten times a second: it shares its cores with the server.
+        """
         self.page.evaluate(
             "async () => { const set = app.extensionManager.setting.set;"
             " await set('Comfy.Minimap.Visible', false); await set('Comfy.Graph.CanvasInfo', false);"
-            " await set('LiteGraph.Canvas.MinFontSizeForLOD', 0) }"
+            " await set('LiteGraph.Canvas.MinFontSizeForLOD', 0);"
+            " await set('LiteGraph.Canvas.MaximumFps', 10) }"
         )
         announcement = self.page.get_by_text("Introducing Nodes 2.0")
         if announcement.count():

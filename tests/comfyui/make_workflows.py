@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,6 @@ def make_thumbnails(server: Server, paths: list[Path]) -> None:
             workflow = changed(workflow, "ThreeDpSpRefine", steps=REFINE_STEPS)
         target = FOLDER / f"{path.stem}.jpg"
         client.free()  # so that every node shows its pictures in this run
-        time.sleep(2)  # the server does it when it next looks
         thumbnail(path.stem, workflow, client.succeed(workflow), client, server).save(target, quality=85, optimize=True)
         print(f"{target.relative_to(FOLDER.parent)}: {target.stat().st_size / 1000:.0f} kB")
     client.close()

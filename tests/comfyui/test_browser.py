@@ -1,6 +1,6 @@
 """The pack as people meet it: the page in Chromium, in the version that ComfyUI 0.3.75 comes with and in a newer one.
 
-THREEDPSP_TEST_SCREENSHOTS names a folder for the pictures that the README shows.
+THREEDPSP_TEST_SCREENSHOTS names a folder for the pictures that the README shows; workflows then run in full.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.comfyui.workflows import SHIPPED
 
 pytestmark = pytest.mark.browser
 
+SCREENSHOTS = os.environ.get("THREEDPSP_TEST_SCREENSHOTS")
 FOLDER = REPOSITORY / "workflows"
 HELP = sorted((REPOSITORY / "web" / "docs").glob("ThreeDpSp*.md"))
 RUN_S = 300
@@ -41,16 +42,21 @@ class Site:
     server: Server
     frontend: str
 
+    def forget_results(self) -> None:
+        """Every node runs anew and shows its pictures, also what another workflow has made already."""
+        client = self.server.client()
+        client.free()
+        client.close()
+
     def picture(self, page: ComfyPage, name: str, node: int | None = None) -> None:
         """Writes a screenshot for the README, where somebody wants it: of the page, or of a node alone."""
-        folder = os.environ.get("THREEDPSP_TEST_SCREENSHOTS")
-        if not folder:
+        if not SCREENSHOTS:
             return
         only: dict[str, Any] = {}
         if node is not None:
             page.show_node(node)
             only["clip"] = page.node_box(node)
-        page.screenshot(Path(folder) / self.frontend / f"{name}.jpg", **only)
+        page.screenshot(Path(SCREENSHOTS) / self.frontend / f"{name}.jpg", **only)
 
 
 @pytest.fixture(scope="module", params=FRONTENDS)
@@ -86,7 +92,9 @@ def test_workflow_opens_runs_and_shows_its_result(
     name: str, page: ComfyPage, site: Site, tell: Callable[[str], None]
 ) -> None:
     _open_as_shipped(page, name)
-    if page.nodes("ThreeDpSpRefine"):
+    if SCREENSHOTS:
+        site.forget_results()
+    elif page.nodes("ThreeDpSpRefine"):
         page.set_widget("ThreeDpSpRefine", "seconds", REFINE_SECONDS)
     started = time.monotonic()
     page.press_run()
