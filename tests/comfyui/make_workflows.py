@@ -19,7 +19,7 @@ from tests.comfyui.workflow_layout import laid_out
 from tests.comfyui.workflows import API_FOLDER, SHIPPED, changed, numbers
 
 FOLDER = API_FOLDER.parent
-REFINE_STEPS = 15
+REFINE_STEPS = 30
 """About what two quiet cores do in the workflows' 20 seconds; a number, so that a busy machine makes the same."""
 
 
