@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "denormals.h"
 #include "matmul.h"
 #include "sample_planes.h"
 
@@ -330,6 +331,7 @@ void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth,
   const Decoder decoder(*in);
 #pragma omp parallel num_threads(threads)
   {
+    const NoDenormals no_denormals;
     Block block(*in, decoder, false);
     const int64_t per_image = (in->rays + block.max_rays() - 1) / block.max_rays();
 #pragma omp for schedule(dynamic)
@@ -358,6 +360,7 @@ void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_fea
   const Buffer mlp(w0_grad ? tasks * mlp_size : 0);
 #pragma omp parallel num_threads(threads)
   {
+    const NoDenormals no_denormals;
     Block block(*in, decoder, true);
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < tasks; ++task) {

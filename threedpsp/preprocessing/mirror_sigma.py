@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import math
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -142,10 +143,17 @@ def _array_in(content: bytes) -> np.ndarray:
 
 
 def _stored_to_mirror(stored: Float[Tensor, "n 256 256"], side: int) -> Float[Tensor, "n r r"]:
+    lengthen = _doubled_by_splines(STORED_SIDE).to(stored.device)
+    enlarged = (lengthen @ stored.double() @ lengthen.T).to(stored.dtype)
+    return _resize(enlarged, side).flip(2)
+
+
+@cache
+def _doubled_by_splines(length: int) -> Float[Tensor, "2*a a"]:
+    """The matrix of `scipy.ndimage.zoom` by 2 with cubic splines along one axis; it is linear, and this much faster."""
     from scipy.ndimage import zoom
 
-    enlarged = zoom(stored.cpu().numpy(), (1, 2, 2), order=3)
-    return _resize(torch.from_numpy(enlarged).to(stored), side).flip(2)
+    return torch.from_numpy(zoom(np.eye(length), (2, 1), order=3))
 
 
 def _resize(maps: Float[Tensor, "n a a"], side: int) -> Float[Tensor, "n b b"]:

@@ -75,6 +75,9 @@ class TrainConfig:
     """Start from the weights of this encoder (a file)."""
     irse50: str | None = None
     """Start the trunk from ArcFace's IR-SE50: a file, or 'arcface' for model_ir_se50.pth in the search path."""
+    trunk: str | None = None
+    """Start the trunk from that of this encoder, whatever its method: a file, or a name that 'threedpsp weights list'
+    shows. The heads are new."""
     latent_avg_samples: int = 100_000
     """Samples for the mean latent that encoders start from."""
 
@@ -93,6 +96,9 @@ class TrainConfig:
     workers: int = 2
     """Processes that load photos; 0: the training itself loads them."""
 
+    render_side: int = 0
+    """Rays a side of the renders that training judges; 0: the generator's own. Fewer are faster and blur a little;
+    validation always has the generator's own."""
     loss_side: int = 0
     """Pixels a side at which pictures are compared; 0: the published side of the method, or the generator's."""
     l2_weight: float | None = None
@@ -149,7 +155,8 @@ class TrainConfig:
         for name in (*positive, "keep_last", "panels_every", "panel_photos", "stage_every", "latent_avg_samples"):
             if getattr(self, name) < 1:
                 raise InputError(f"{_flag(name)} must be 1 or more; got {getattr(self, name)}.")
-        for name in ("workers", "warmup_steps", "patience", "loss_side", "stage_start", "validation_rendered"):
+        sizes = ("loss_side", "render_side", "validation_rendered")
+        for name in ("workers", "warmup_steps", "patience", "stage_start", *sizes):
             if getattr(self, name) < 0:
                 raise InputError(f"{_flag(name)} must be 0 or more; got {getattr(self, name)}.")
         for name in ("rendered_share", "truncation"):

@@ -21,6 +21,9 @@ from ...metrics.arcface import ArcFaceIdentity
 from .config import NetworkSize, TrainConfig, TrainedMethod
 
 Trained = Encoder | TriPlaneNet
+TINY_HEAD_WIDTH = 80  # so that each of the tiny encoders is a file of less than 8 MB
+TRUNK = ("input_layer.", "body.")
+"""What the names of a trunk's tensors begin with."""
 
 
 def build_trained(config: TrainConfig, generator: Generator) -> Trained:
@@ -38,7 +41,7 @@ def encoder_config(method: TrainedMethod, size: NetworkSize, num_ws: int, w_dim:
     if size == "full":
         config = dataclasses.replace(EncoderConfig.threedpsp(), num_ws=num_ws, w_dim=w_dim)
     elif size == "tiny":
-        config = EncoderConfig.tiny(num_ws, w_dim)
+        config = dataclasses.replace(EncoderConfig.tiny(num_ws, w_dim), head_width=TINY_HEAD_WIDTH)
     else:
         config = EncoderConfig(
             input_resolution=32,
@@ -59,7 +62,7 @@ def encoder_config(method: TrainedMethod, size: NetworkSize, num_ws: int, w_dim:
     if method != "e4e":
         return config
     if config.shared_heads:  # every row needs a head of its own; narrower ones keep the size
-        config = dataclasses.replace(config, shared_heads=False, head_width=max(config.head_width * 3 // 7, 8))
+        config = dataclasses.replace(config, shared_heads=False, head_width=max(config.head_width * 3 // 5, 8))
     return dataclasses.replace(config, row_deltas=True)
 
 
@@ -96,17 +99,40 @@ def start_from_irse50(network: Trained, arcface: ArcFaceIdentity) -> int:
     Raises:
         InputError: the network's trunk is no IR-SE50.
     """
-    encoder = network if isinstance(network, Encoder) else network.psp_encoder
-    source = {n: t for n, t in arcface.state_dict().items() if n.startswith(("input_layer.", "body."))}
+    source = {n: t for n, t in arcface.state_dict().items() if n.startswith(TRUNK)}
+    return _copy_trunk(network, source, "--irse50 starts the published trunk (--size full)")
+
+
+def start_from_trunk(network: Trained, weights: Trained) -> int:
+    """Copy another encoder's trunk; the photo's input channels, and the estimate's where both have them.
+
+    Returns:
+        How many tensors were copied.
+
+    Raises:
+        InputError: its trunk has other sizes.
+    """
+    source = {n: t for n, t in _encoder_of(weights).state_dict().items() if n.startswith(TRUNK)}
+    return _copy_trunk(network, source, "--trunk starts from an encoder with a trunk of the same --size")
+
+
+def _encoder_of(network: Trained) -> Encoder:
+    return network if isinstance(network, Encoder) else network.psp_encoder
+
+
+def _copy_trunk(network: Trained, source: dict[str, Tensor], rule: str) -> int:
+    """Input channels that the source does not have get 0; those that the network does not have are left out."""
+    encoder = _encoder_of(network)
     own = encoder.state_dict()
-    first = "input_layer.0.weight"
+    first = f"{TRUNK[0]}0.weight"
     weight = torch.zeros_like(own[first]) if first in own else torch.empty(0)
-    if weight.shape[:1] != source[first].shape[:1] or any(n not in own for n in source):
-        raise InputError("--irse50 starts the published trunk (--size full); this network's has other sizes.")
-    weight[:, :3] = source[first]
-    source[first] = weight
+    if first not in source or weight.shape[:1] != source[first].shape[:1] or any(n not in own for n in source):
+        raise InputError(f"{rule}; this network's has other sizes.")
+    channels = min(weight.shape[1], source[first].shape[1])
+    weight[:, :channels] = source[first][:, :channels]
+    source = {**source, first: weight}
     if any(own[name].shape != tensor.shape for name, tensor in source.items()):
-        raise InputError("--irse50 starts the published trunk (--size full); this network's has other sizes.")
+        raise InputError(f"{rule}; this network's has other sizes.")
     encoder.load_state_dict({**own, **source})
     return len(source)
 

@@ -147,7 +147,8 @@ class Passes:
             judged = judge(self.generator, planes, ws, views, weights.side)
             loss = judged.loss if extra is None else judged.loss + extra
         else:
-            judged = judge_and_backward(self.generator, planes, ws, views, weights.side, scale, extra)
+            rays = self.config.render_side or None
+            judged = judge_and_backward(self.generator, planes, ws, views, weights.side, scale, extra, rays)
             loss = judged.loss
         terms = {**judged.terms, **{name: value.detach() for name, value in terms.items()}}
         return Judged(judged.images, loss, terms)

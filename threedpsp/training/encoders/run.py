@@ -18,7 +18,7 @@ from .comparison import load_judges
 from .config import CONFIG_FILE, TrainConfig
 from .latent_terms import LatentCritic
 from .loss_weights import branch_weights, loss_weights, needs_mirror
-from .networks import Trained, build_trained, start_from, start_from_irse50
+from .networks import Trained, build_trained, start_from, start_from_irse50, start_from_trunk
 from .passes import Passes
 from .photos import CheckedPhotos, PhotoSet
 from .processes import Processes
@@ -100,13 +100,15 @@ def _prepare_output(config: TrainConfig, processes: Processes) -> None:
 def _network(config: TrainConfig, generator: Generator) -> Trained:
     """New, or from where the configuration says."""
     network = build_trained(config, generator)
-    if config.irse50 is not None and config.init is not None:
-        raise InputError("--init and --irse50 both say where the weights start; choose one.")
+    folders = () if config.weights_dir is None else (config.weights_dir,)
+    if sum(start is not None for start in (config.init, config.irse50, config.trunk)) > 1:
+        raise InputError("--init, --irse50 and --trunk all say where the weights start; choose one.")
+    if config.trunk is not None:
+        start_from_trunk(network, load_inverter(config.trunk, generator))
     if config.init is not None:
         method = config.method if config.method in ("psp", "e4e") else None
         start_from(network, load_inverter(config.init, generator, method=method))
     if config.irse50 is not None:
-        folders = () if config.weights_dir is None else (config.weights_dir,)
         arcface = identity_network("arcface", folders, None if config.irse50 == "arcface" else config.irse50)
         if arcface is not None:
             start_from_irse50(network, arcface)

@@ -50,6 +50,7 @@ def judge_and_backward(
     side: int,
     scale: float,
     extra: Tensor | None = None,
+    render_side: int | None = None,
 ) -> Judged:
     """All views, one after another, and the gradients of their sum in the leaves behind planes and ws.
 
@@ -61,6 +62,7 @@ def judge_and_backward(
         side: pixels a side at which it is.
         scale: of all gradients.
         extra: a scalar to add to the sum, with its graph.
+        render_side: rays a side; None: the generator's own.
     """
     roots = [t for t in (planes.features, planes.background, ws) if t is not None and t.requires_grad]
     leaves = {id(t): t.detach().requires_grad_(t.requires_grad) for t in (planes.features, planes.background, ws)
@@ -70,13 +72,14 @@ def judge_and_backward(
     images, losses = [], []
     terms: Terms = {}
     for view in views:
-        image = resize_photo(generator.render(shown, leaves[id(ws)], view.camera).image, side)
+        render = generator.render(shown, leaves[id(ws)], view.camera, neural_rendering_resolution=render_side)
+        image = resize_photo(render.image, side)
         loss, some = view.compare(image)
         (loss * scale).backward()
         images.append(image.detach())
         losses.append(loss.detach())
         terms.update({name: value.detach() for name, value in some.items()})
-        del image, loss, some
+        del render, image, loss, some
     gradients: list[Tensor | None] = [leaves[id(t)].grad for t in roots]
     roots = [t for t, g in zip(roots, gradients, strict=True) if g is not None]
     gradients = [g for g in gradients if g is not None]
