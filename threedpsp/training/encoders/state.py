@@ -19,12 +19,13 @@ Tensors = dict[str, Tensor]
 class Progress:
     """Where a training is.
 
-    step: optimizer steps done. seconds: spent training, over all runs. best: lowest validation loss, None before the
+    step: optimizer steps done. seconds: spent training, over all runs; cpu_seconds: of this process's CPU time. best: lowest validation loss, None before the
     first. best_step: where it was. stale: validations since.
     """
 
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     best: float | None = None
     best_step: int = 0
     stale: int = 0

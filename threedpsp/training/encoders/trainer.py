@@ -37,7 +37,7 @@ from .validation import ValidationSet, validate
 
 TERMS = ("pixel", "perceptual", "identity")
 COLUMNS = (
-    *("step", "seconds", "images_per_second", "learning_rate", "loss", *TERMS, *(f"mirror_{t}" for t in TERMS)),
+    *("step", "seconds", "cpu_seconds", "images_per_second", "learning_rate", "loss", *TERMS, *(f"mirror_{t}" for t in TERMS)),
     *(f"branch_{t}" for t in TERMS),
     *(f"branch_mirror_{t}" for t in TERMS),
     *("delta", "latent", "critic"),
@@ -116,7 +116,7 @@ class Trainer:
         config, progress = self.config, self.progress
         main = self.processes.is_main
         self.steps = Table(config.output / STEPS_FILE, COLUMNS, progress.step) if main else None
-        columns = ("step", "seconds", "loss", *(c for c in COLUMNS if c not in ("step", "seconds", "loss", "critic")))
+        columns = ("step", "seconds", "loss", *(c for c in COLUMNS if c not in ("step", "seconds", "cpu_seconds", "loss", "critic")))
         self.validations = Table(config.output / VALIDATION_FILE, columns, progress.step) if main else None
         self.board = Board(config.output / TENSORBOARD if main and config.tensorboard else None, progress.step)
         parts = self.stream.parts(self.share, progress.step, config.workers)
@@ -164,7 +164,7 @@ class Trainer:
     def _step(self, parts: Iterator[Batch | Fault]) -> None:
         """Gradients of all parts, their mean over all processes, one optimizer step."""
         config, step = self.config, self.progress.step
-        started = time.monotonic()
+        started, cpu_started = time.monotonic(), time.process_time()
         set_training(self.network, config.batch_norm)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
@@ -189,6 +189,7 @@ class Trainer:
             )
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - started
+        self.progress.cpu_seconds += time.process_time() - cpu_started
         self.average.update(self.progress.step)
         self.pace.tick()
         self._log(losses)
@@ -228,6 +229,7 @@ class Trainer:
         row: dict[str, float] = {
             "step": step,
             "seconds": round(self.progress.seconds, 3),
+            "cpu_seconds": round(self.progress.cpu_seconds, 3),
             "learning_rate": self._learning_rate(),
         }
         if step % self.config.log_every == 0 or step == self.config.steps:
