@@ -161,9 +161,7 @@ def read_prepared(folder: str | Path, suffixes: frozenset[str]) -> PreparedFolde
     return PreparedFolder(tuple(photos), tuple(copies))
 
 
-def load_prepared(
-    photo: PreparedPhoto, size: int | None = None, sigma_backend: SigmaBackend = "builtin"
-) -> FaceCrop:
+def load_prepared(photo: PreparedPhoto, size: int | None = None, sigma_backend: SigmaBackend = "builtin") -> FaceCrop:
     """The crop as it is, with the camera of its label and the stored uncertainty of its flip; nothing is aligned.
 
     Landmarks, which identity measures need, are looked for in the crop; where none are found, a note says so.

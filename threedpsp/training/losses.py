@@ -131,9 +131,7 @@ def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, ran
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
     place[:, ::4, 2] = OCCIPUT - (half + OCCIPUT) * torch.rand(n, points // 4, generator=random)
     place[:, 1::8, 2] = NOSE_TIP + (half - NOSE_TIP) * torch.rand(n, points // 8, generator=random)
-    raw, _ = kernels.query_points(
-        planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp
-    )
+    raw, _ = kernels.query_points(planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp)
     empty = impossible(place, batch.mask, batch.camera)
     return 0.05 * (F.softplus(raw[..., 0] - 1) * empty).mean()
 

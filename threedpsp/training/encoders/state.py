@@ -19,8 +19,8 @@ Tensors = dict[str, Tensor]
 class Progress:
     """Where a training is.
 
-    step: optimizer steps done. seconds: spent training, over all runs; cpu_seconds: of this process's CPU time. best: lowest validation loss, None before the
-    first. best_step: where it was. stale: validations since.
+    step: optimizer steps done. seconds: spent training, over all runs. cpu_seconds: of the process's CPU time.
+    best: lowest validation loss, None before the first. best_step: where it was. stale: validations since.
     """
 
     step: int = 0

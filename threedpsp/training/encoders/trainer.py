@@ -37,7 +37,16 @@ from .validation import ValidationSet, validate
 
 TERMS = ("pixel", "perceptual", "identity")
 COLUMNS = (
-    *("step", "seconds", "cpu_seconds", "images_per_second", "learning_rate", "loss", *TERMS, *(f"mirror_{t}" for t in TERMS)),
+    *(
+        "step",
+        "seconds",
+        "cpu_seconds",
+        "images_per_second",
+        "learning_rate",
+        "loss",
+        *TERMS,
+        *(f"mirror_{t}" for t in TERMS),
+    ),
     *(f"branch_{t}" for t in TERMS),
     *(f"branch_mirror_{t}" for t in TERMS),
     *("delta", "latent", "critic"),
@@ -116,7 +125,12 @@ class Trainer:
         config, progress = self.config, self.progress
         main = self.processes.is_main
         self.steps = Table(config.output / STEPS_FILE, COLUMNS, progress.step) if main else None
-        columns = ("step", "seconds", "loss", *(c for c in COLUMNS if c not in ("step", "seconds", "cpu_seconds", "loss", "critic")))
+        columns = (
+            "step",
+            "seconds",
+            "loss",
+            *(c for c in COLUMNS if c not in ("step", "seconds", "cpu_seconds", "loss", "critic")),
+        )
         self.validations = Table(config.output / VALIDATION_FILE, columns, progress.step) if main else None
         self.board = Board(config.output / TENSORBOARD if main and config.tensorboard else None, progress.step)
         parts = self.stream.parts(self.share, progress.step, config.workers)
