@@ -134,12 +134,14 @@ def _draw(points: Tensor, depth: Tensor, triangles: Tensor, side: int) -> tuple[
 
 def _box_hits(corners: Float[Tensor, "t 3 2"], side: int) -> tuple[Tensor, Tensor]:
     """All pairs (pixel, triangle) such that the pixel's centre lies in the triangle's bounding box."""
-    steps = torch.arange(side, device=corners.device) + 0.5
-    low, high = corners.amin(1) - 1e-3, corners.amax(1) + 1e-3
-    columns, rows = (
-        (steps[:, None] >= low[:, axis]) & (steps[:, None] <= high[:, axis]) for axis in (0, 1)
-    )  # [S,T] each
-    row, column, triangle = (rows[:, None] & columns[None]).nonzero().unbind(1)
+    # of each triangle: the first row and column whose centres are in its box, and how many of each
+    first = (corners.amin(1) - 1e-3 - 0.5).ceil().clamp(0, side).long()
+    count = ((corners.amax(1) + 1e-3 - 0.5).floor().clamp(-1, side - 1).long() + 1 - first).clamp_min(0)  # [T,2]
+    hits = count.prod(1)
+    triangle = torch.arange(len(corners), device=corners.device).repeat_interleave(hits)
+    within = torch.arange(len(triangle), device=corners.device) - (hits.cumsum(0) - hits)[triangle]
+    column = first[triangle, 0] + within % count[triangle, 0]
+    row = first[triangle, 1] + within // count[triangle, 0]
     return row * side + column, triangle
 
 

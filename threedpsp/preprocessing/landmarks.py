@@ -24,7 +24,6 @@ DETECTION_SIDE = 1280  # photos are searched at most this large; the network loo
 SEEN_SHARE = 0.12  # a face that takes this share of what the network looks at is found
 SMALLEST_TILE = 120
 SMALLEST_SECOND = 40.0  # pixels; smaller faces beside a found one are of no use
-CLOSE_UPS = 2  # the second is centred on what the first found
 CLOSE_UP_SIDE = 384  # the side of the close-up that the final points come from
 _SYSTEM_LIBRARIES = "libegl1 libgles2"
 
@@ -137,9 +136,9 @@ class FaceDetector:
             yield [_mirrored(face, width) for face in self._seen_in(part[:, ::-1], offset, offset, scale)]
 
     def _confirmed(self, candidates: list[Face], image: np.ndarray, small: np.ndarray, scale: float) -> list[Face]:
-        """The close-ups of those that are faces, largest first."""
-        for _ in range(CLOSE_UPS):
-            close_ups = [self._close_up(image, small, scale, face) for face in candidates]
+        """The close-ups of those that are faces, largest first; the second is centred on what the first found."""
+        for last in (False, True):
+            close_ups = [self._close_up(image, small, scale, face, last) for face in candidates]
             candidates = [face for face in close_ups if face is not None]
         return _without_doubles(candidates)
 
@@ -159,10 +158,11 @@ class FaceDetector:
                 faces += self._seen_in(tile, left, top, scale)
         return faces
 
-    def _close_up(self, image: np.ndarray, small: np.ndarray, scale: float, face: Face) -> Face | None:
+    def _close_up(self, image: np.ndarray, small: np.ndarray, scale: float, face: Face, last: bool) -> Face | None:
         """The face seen again at a fixed size, straight and mirrored; None if both say it is none.
 
         small: the photo times `scale`, taken where it has enough pixels of the face.
+        last: False where it only says how to cut the next one; then the mirror image is a second try.
         """
         half = face.size  # twice the face
         source, scale = (small, scale) if 2 * half * scale >= CLOSE_UP_SIDE else (image, 1.0)
@@ -171,11 +171,11 @@ class FaceDetector:
         side = max(round(2 * half * scale), 8)
         close_up = _resized(_square(source, int(corner[0]), int(corner[1]), side), CLOSE_UP_SIDE / side)
         zoom = CLOSE_UP_SIDE / side * scale
-        seen = [
-            same
-            for mirrored in (False, True)
-            if (same := self._same_face(close_up, face, corner / scale, zoom, mirrored)) is not None
-        ]
+        seen: list[Face] = []
+        for mirrored in (False, True):
+            if last or not seen:
+                same = self._same_face(close_up, face, corner / scale, zoom, mirrored)
+                seen += [] if same is None else [same]
         if not seen:
             return None
         return Face(np.mean([s.points for s in seen], 0), np.mean([s.points_z for s in seen], 0))
