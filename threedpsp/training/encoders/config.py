@@ -59,6 +59,8 @@ class TrainConfig:
     """ReStyle steps for each photo (3dpsp); gradients add up, the optimizer steps once after all."""
     learning_rate: float = 1e-4
     """Of Ranger."""
+    eps: float = 1e-5
+    """Of Ranger: gradients far below it hardly move a weight, whatever the learning rate."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0."""
     decay: bool = False
@@ -164,8 +166,9 @@ class TrainConfig:
                 raise InputError(f"{_flag(name)} lies between 0 and 1; got {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"--ema-decay is at least 0 and below 1; got {self.ema_decay}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"--learning-rate must be above 0; got {self.learning_rate}.")
+        for name in ("learning_rate", "eps"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{_flag(name)} must be above 0; got {getattr(self, name)}.")
         if self.batch % self.accumulation:
             raise InputError(f"--batch {self.batch} cannot be divided into --accumulation {self.accumulation} parts.")
         for name in ("l2_weight", "perceptual_weight", "identity_weight", "mirror_weight"):
@@ -226,6 +229,7 @@ class TrainConfig:
             steps=4_000,
             n_iters=3,
             learning_rate=1e-3,
+            eps=1e-8,
             warmup_steps=50,
             decay=True,
             clip_norm=5.0,

@@ -113,7 +113,10 @@ class Trainer:
         }
         for parameter in self.network.parameters():
             parameter.requires_grad_(True)
-        made = {name: build_ranger(parameters, self.config.learning_rate) for name, parameters in groups.items()}
+        made = {
+            name: build_ranger(parameters, self.config.learning_rate, eps=self.config.eps)
+            for name, parameters in groups.items()
+        }
         return made if self.critic is None else {**made, "critic": self.critic.optimizer}
 
     def run(self) -> TrainResult:
