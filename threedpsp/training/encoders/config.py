@@ -61,6 +61,8 @@ class TrainConfig:
     """Of Ranger."""
     eps: float = 1e-5
     """Of Ranger: gradients far below it hardly move a weight, whatever the learning rate."""
+    beta2: float = 0.999
+    """Of Ranger: decay of the mean squared gradient. It also warms up by that: at .999 it takes about 2,000 steps."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0."""
     decay: bool = False
@@ -166,6 +168,8 @@ class TrainConfig:
                 raise InputError(f"{_flag(name)} lies between 0 and 1; got {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"--ema-decay is at least 0 and below 1; got {self.ema_decay}.")
+        if not 0 <= self.beta2 < 1:
+            raise InputError(f"--beta2 is at least 0 and below 1; got {self.beta2}.")
         for name in ("learning_rate", "eps"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{_flag(name)} must be above 0; got {getattr(self, name)}.")
@@ -230,6 +234,7 @@ class TrainConfig:
             n_iters=3,
             learning_rate=1e-3,
             eps=1e-8,
+            beta2=0.99,
             warmup_steps=50,
             decay=True,
             clip_norm=5.0,
