@@ -17,7 +17,7 @@ from .errors import MissingDependencyError
 from .kernels import unavailable_reason
 from .preprocessing.landmark_model import find_landmark_model
 from .version import version
-from .weights.catalogue import CATALOGUE
+from .weights.catalogue import CATALOGUE, EMBEDDED_ENCODERS
 from .weights.search import locate, search_folders
 
 State = Literal["ok", "missing", "note"]
@@ -116,7 +116,9 @@ def _face_model() -> Finding:
 
 
 def _weights(weights_dirs: Sequence[str | Path]) -> Iterator[Finding]:
-    yield Finding("ok", "Weights", "tiny (embedded) is always there")
+    there = [name for name, path in EMBEDDED_ENCODERS.items() if path.is_file()]
+    others = f"; its other encoders: {', '.join(there)}" if there else ""
+    yield Finding("ok", "Weights", f"tiny (embedded) is always there{others}")
     for entry in CATALOGUE:
         path = locate(entry, weights_dirs) if entry.needed and entry.home == "weights" else None
         if path is not None:

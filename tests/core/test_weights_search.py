@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from threedpsp.errors import WeightsError
-from threedpsp.weights.catalogue import EMBEDDED, entry_named
+from threedpsp.weights.catalogue import EMBEDDED, EMBEDDED_ENCODERS, entry_named
+from threedpsp.weights.load import weights_path
 from threedpsp.weights.search import (
     cache_folder,
     download_folder,
@@ -205,3 +206,22 @@ def test_torch_keeps_its_weights_where_we_look(monkeypatch: pytest.MonkeyPatch, 
         if name is not None:
             monkeypatch.setenv(name, str(value))
         assert torch_hub_folder() == Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def test_embedded_encoders_are_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the current folder holds; a copy of the package that lacks the file says so."""
+    put(tmp_path / "current" / "tiny-psp")
+    there = put(tmp_path / "package" / "psp.safetensors")
+    monkeypatch.setitem(EMBEDDED_ENCODERS, "tiny-psp", there)
+    monkeypatch.setitem(EMBEDDED_ENCODERS, "tiny-e4e", tmp_path / "package" / "e4e.safetensors")
+    assert find_weights("tiny-psp") == find_encoder("tiny", "tiny-psp") == weights_path("tiny-psp", "encoder") == there
+    explicit = find_weights("./tiny-psp")
+    assert explicit.is_absolute() and explicit.samefile(tmp_path / "current" / "tiny-psp")
+    with pytest.raises(WeightsError, match="tiny-e4e comes with this package, but its file is missing"):
+        find_weights("tiny-e4e")
+
+
+def test_embedded_encoders_lie_beside_the_embedded_model():
+    """There, `load("tiny", method="psp")` finds them too."""
+    assert set(EMBEDDED_ENCODERS) == {"tiny-psp", "tiny-e4e"}
+    assert {path.parent for path in EMBEDDED_ENCODERS.values()} == {EMBEDDED["tiny"]}

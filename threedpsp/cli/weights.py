@@ -13,7 +13,7 @@ import tyro
 
 from ..errors import InputError, WeightsError
 from ..output import output_dir
-from ..weights.catalogue import CATALOGUE, EMBEDDED, Entry, entry_named, find_entry
+from ..weights.catalogue import CATALOGUE, EMBEDDED, EMBEDDED_ENCODERS, Entry, entry_named, find_entry
 from ..weights.search import download_folder, find_weights, how_to_get, locate, search_folders
 from .command import PlainCommand, Switch
 
@@ -47,6 +47,11 @@ class ListWeights(WeightsCommand):
         lines = [
             f"{name}  [present]\n  embedded model: generator and encoder, part of this package" for name in EMBEDDED
         ]
+        lines += [
+            f"{name}  [{'present' if path.is_file() else 'missing'}]\n  embedded encoder of the generator tiny, part of "
+            "this package"
+            for name, path in EMBEDDED_ENCODERS.items()
+        ]
         lines += ["\n".join(self._lines(entry, place)) for entry, place in places]
         searched = [f"  {folder}{'' if folder.is_dir() else '  (not there)'}" for folder in folders]
         lines.append("\n".join(["Searched, in this order:", *searched]))
@@ -56,6 +61,7 @@ class ListWeights(WeightsCommand):
                 for entry, place in places
             ],
             "embedded": EMBEDDED,
+            "embedded_encoders": {name: path if path.is_file() else None for name, path in EMBEDDED_ENCODERS.items()},
             "searched": folders,
         }
         self.result("\n\n".join(lines), data)
@@ -186,7 +192,7 @@ class DownloadWeights(WeightsCommand):
         """Asks, fetches, and prints where the file is and what was checked."""
         if not self.name:
             raise InputError("No name given. Example: threedpsp weights download ffhqrebalanced512-128")
-        if self.name in EMBEDDED:
+        if self.name in (*EMBEDDED, *EMBEDDED_ENCODERS):
             raise InputError(f"{self.name} is part of this package; there is nothing to download.")
         entry = entry_named(self.name)
         there = None if self.again else locate(entry, self.folders)

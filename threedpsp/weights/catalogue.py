@@ -15,6 +15,9 @@ from ..errors import WeightsError
 EMBEDDED = {"tiny": Path(__file__).resolve().parent / "tiny"}
 """Models inside this package: folders with generator.safetensors and encoder.safetensors."""
 
+EMBEDDED_ENCODERS = {f"tiny-{method}": EMBEDDED["tiny"] / f"{method}.safetensors" for method in ("psp", "e4e")}
+"""Other encoders inside this package, which belong to the generator of tiny: the compared systems."""
+
 Home = Literal["weights", "torch-hub", "package"]
 
 EG3D_LICENCE = (

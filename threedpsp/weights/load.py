@@ -26,7 +26,7 @@ from ..metrics.arcface import ArcFaceIdentity
 from ..output import atomic_write
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
-from .catalogue import EMBEDDED
+from .catalogue import EMBEDDED, EMBEDDED_ENCODERS
 from .limits import SIZE_ERRORS
 from .recognise import Recognised, recognise
 
@@ -40,12 +40,12 @@ def weights_path(name: str | Path, part: str) -> Path:
     Raises:
         WeightsError: there is no such file; the message lists the names that come with the package.
     """
-    base = EMBEDDED.get(str(name), Path(name))
+    base = {**EMBEDDED, **EMBEDDED_ENCODERS}.get(str(name), Path(name))
     path = base / f"{part}.safetensors" if base.is_dir() else base
     if not os.path.lexists(path):  # of what is there, `recognise` says why it cannot be read
         raise WeightsError(
             f"No {part} at {path}. Give a file ({', '.join(_SUFFIXES)}), a folder with {part}.safetensors, "
-            f"or one of: {', '.join(EMBEDDED)}."
+            f"or one of: {', '.join([*EMBEDDED, *EMBEDDED_ENCODERS])}."
         )
     return path
 
@@ -85,7 +85,7 @@ def load_inverter(
     """What turns photos into heads, in eval mode, frozen, on the generator's device, bound to the generator.
 
     Args:
-        name: "tiny", a file (3DpSp's, pSp's, e4e's or TriPlaneNet's, official or ours), or a folder with
+        name: "tiny", "tiny-psp", "tiny-e4e", a file (3DpSp's, pSp's, e4e's or TriPlaneNet's, official or ours), or a folder with
             encoder.safetensors.
         generator: the one it must belong to. A file of ours knows its generator; official files do not, so that only
             the sizes can be checked: give the generator that the network was trained with.

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import WeightsError
-from .catalogue import CATALOGUE, EMBEDDED, Entry, find_entry
+from .catalogue import CATALOGUE, EMBEDDED, EMBEDDED_ENCODERS, Entry, find_entry
 
 COMFYUI_FOLDERS = ("threedpsp", "eg3d")  # inside ComfyUI's models folder
 
@@ -67,7 +67,7 @@ def find_weights(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()
     current folder, then in the catalogue, then as files and model folders in the search path.
 
     Args:
-        name_or_path: "tiny", a name of the catalogue, a file name, or a path.
+        name_or_path: "tiny", "tiny-psp", "tiny-e4e", a name of the catalogue, a file name, or a path.
         extra_dirs: folders that are searched first.
 
     Raises:
@@ -76,12 +76,15 @@ def find_weights(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()
     text = str(name_or_path)
     if text in EMBEDDED:
         return EMBEDDED[text]
+    if text in EMBEDDED_ENCODERS:
+        return _embedded_encoder(text)
     try:
         path = Path(name_or_path).expanduser()
         is_path, entry = _is_path(name_or_path), find_entry(text)
         listed = entry is not None and text.lower() == entry.name and not is_path
         if path.exists() and text not in ("", ".") and not listed:
-            return path.absolute() if str(path) in EMBEDDED else path  # "./tiny" must not become a name again
+            # "./tiny" must not become a name again
+            return path.absolute() if str(path) in (*EMBEDDED, *EMBEDDED_ENCODERS) else path
         if is_path:
             raise WeightsError(_missing(text, f"There is no file {path}."))
         found = None if entry is None else locate(entry, extra_dirs)
@@ -131,8 +134,19 @@ def how_to_get(entry: Entry, extra_dirs: Sequence[str | Path] = ()) -> str:
     return f"Get {entry.file} from {entry.page} and put it into {folder}."
 
 
+def _embedded_encoder(name: str) -> Path:
+    """The file of an encoder that comes with the package, if this copy of the package has it."""
+    path = EMBEDDED_ENCODERS[name]
+    if not path.is_file():
+        raise WeightsError(
+            f"The encoder {name} comes with this package, but its file is missing: {path}. Install the package again, "
+            "or name a file of your own."
+        )
+    return path
+
+
 def _missing(text: str, problem: str) -> str:
-    names = ", ".join([*EMBEDDED, *(entry.name for entry in CATALOGUE if entry.kind)])
+    names = ", ".join([*EMBEDDED, *(entry.name for entry in CATALOGUE if entry.kind), *EMBEDDED_ENCODERS])
     return (
         f"{problem} Give a weights file, a folder with generator.safetensors and encoder.safetensors, "
         f"or one of: {names}. 'threedpsp weights list' shows which are there."
