@@ -113,10 +113,8 @@ class Trainer:
         }
         for parameter in self.network.parameters():
             parameter.requires_grad_(True)
-        made = {
-            name: build_ranger(parameters, self.config.learning_rate, eps=self.config.eps)
-            for name, parameters in groups.items()
-        }
+        rate, eps, betas = self.config.learning_rate, self.config.eps, (0.95, self.config.beta2)
+        made = {name: build_ranger(group, rate, betas=betas, eps=eps) for name, group in groups.items()}
         return made if self.critic is None else {**made, "critic": self.critic.optimizer}
 
     def run(self) -> TrainResult:
