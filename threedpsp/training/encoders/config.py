@@ -232,7 +232,7 @@ class TrainConfig:
             size="tiny",
             steps=4_000,
             n_iters=3,
-            learning_rate=1e-3,
+            learning_rate=4e-3,
             eps=1e-8,
             beta2=0.99,
             warmup_steps=50,
