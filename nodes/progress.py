@@ -6,6 +6,8 @@ from torch import Tensor
 
 from .tensors import preview_of
 
+UNITS = 1000  # of a part's bar
+
 
 class NodeProgress:
     """One node's bar over `total` parts of equal length.
@@ -19,13 +21,13 @@ class NodeProgress:
 
         self.part, self.total = 0, max(total, 1)
         self._image: Tensor | None = None
-        self._bar = comfy.utils.ProgressBar(100 * self.total)
+        self._bar = comfy.utils.ProgressBar(UNITS * self.total)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """The core's callback: `done` of `total` of the current part."""
         preview = None if self._image is None else preview_of(self._image)
         self._image = None
-        self._update(100 * self.part + 100 * done // max(total, 1), preview)
+        self._update(UNITS * self.part + UNITS * done // max(total, 1), preview)
 
     def show(self, image: Tensor) -> None:
         """Keeps a picture [N,3,H,W] in [-1,1] as the preview of the next update."""
@@ -34,10 +36,10 @@ class NodeProgress:
     def next_part(self) -> None:
         """The current part is finished."""
         self.part += 1
-        self._update(100 * self.part, None)
+        self._update(UNITS * self.part, None)
 
     def _update(self, value: int, preview: object) -> None:
         import comfy.model_management
 
         comfy.model_management.throw_exception_if_processing_interrupted()
-        self._bar.update_absolute(value, 100 * self.total, preview)
+        self._bar.update_absolute(value, UNITS * self.total, preview)

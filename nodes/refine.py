@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .io_types import CAMERA, FACE, LATENT, MODEL, io, node_schema
+from .io_types import CAMERA, FACE, LATENT, MODEL, io, node_schema, ui
 from .loaded_model import LoadedModel
 from .progress import NodeProgress
 from .running import in_core
@@ -99,4 +99,14 @@ class Refine(io.ComfyNode):
             heads.append(refined.to("cpu"))
             progress.next_part()
         image = threedpsp.own_views(pipeline, heads)
-        return io.NodeOutput(heads, image_from_core(image), threedpsp.Camera.cat([head.camera for head in heads]))
+        camera = threedpsp.Camera.cat([head.camera for head in heads])
+        return io.NodeOutput(heads, image_from_core(image), camera, ui=ui.PreviewText(_report(heads)))
+
+
+def _report(heads: list[Inversion]) -> str:
+    """What refining did, head by head, and what it had to do without."""
+    facts = [head.info["refine"] for head in heads]
+    lines = [
+        f"Head {number}: {fact['steps']} updates in {fact['seconds']:.0f} s" for number, fact in enumerate(facts, 1)
+    ]
+    return "\n".join([*lines, *dict.fromkeys(note for fact in facts for note in fact["notes"])])

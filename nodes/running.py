@@ -1,4 +1,4 @@
-"""What every node's `execute` runs in: gradients as torch has them by default, and missing packages as plain errors."""
+"""What every node's `execute` runs in: checked choices, torch's usual gradients, missing packages as plain errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+
+from .io_types import io
 
 Result = TypeVar("Result")
 
@@ -20,6 +22,7 @@ def in_core(execute: Callable[..., Result]) -> Callable[..., Result]:
 
     @functools.wraps(execute)
     def run(*args: Any, **kwargs: Any) -> Result:
+        _check_choices(args[0].define_schema(), kwargs)
         try:
             with torch.inference_mode(False), torch.enable_grad():
                 return execute(*args, **kwargs)
@@ -30,3 +33,12 @@ def in_core(execute: Callable[..., Result]) -> Callable[..., Result]:
             ) from error
 
     return run
+
+
+def _check_choices(schema: io.Schema, values: dict[str, Any]) -> None:
+    """What comes for a list through ComfyUI's API is not checked there; a wrong word must not mean another."""
+    for described in schema.inputs:
+        options = described.as_dict().get("options")
+        if options is not None and values.get(described.id, options[0]) not in options:
+            chosen = values[described.id]
+            raise ValueError(f"{described.id} is {chosen!r}; choose one of: {', '.join(map(str, options))}.")

@@ -64,6 +64,11 @@ def test_a_batch_in_which_nobody_has_a_face_cannot_be_skipped(client: Client, wi
     assert "None of the photos has a usable face" in message_of(client, workflow, "ThreeDpSpAlign")
 
 
+def test_a_word_that_a_list_does_not_have_is_refused(client: Client) -> None:
+    workflow = changed(quick_turntable(), "ThreeDpSpAlign", no_face="perhaps")
+    assert "no_face is 'perhaps'; choose one of: stop, skip" in message_of(client, workflow, "ThreeDpSpAlign")
+
+
 def test_refine_needs_a_face_for_each_head(client: Client) -> None:
     workflow = shipped("photo_to_turntable_refined")
     refine = number(workflow, "ThreeDpSpRefine")

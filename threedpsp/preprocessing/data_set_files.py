@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -10,12 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import numpy as np
+
 from ..errors import InputError
 from ..output import atomic_write, output_error
 from .file_store import FileStore, is_safe_name
 from .photo_jobs import TEMPORARY, PhotoReport
 from .prepared_folder import CONF_MAPS, LABELS_FILE
 
+PNG_END = b"IEND\xaeB`\x82"
 REPORT_FILE = "report.json"
 JOURNAL_FILE = ".prepare.jsonl"  # one line for each photo that is done, until the lists are written
 
@@ -78,15 +82,34 @@ def read_done(folder: Path) -> dict[str, PhotoReport]:
 
 
 def is_whole(folder: Path, photo: PhotoReport, maps: bool) -> bool:
-    """Whether all files of a photo that gave crops are there."""
+    """Whether all files of a photo that gave crops are there, and none was cut off by a power cut."""
     names = [crop.name for crop in photo.crops]
-    files = [folder / name for name in names]
-    files += [folder / CONF_MAPS / f"{Path(name).stem}.npy" for name in names if maps]
-    return bool(files) and all(is_safe_name(name) for name in names) and all(file.is_file() for file in files)
+    if not names or not all(is_safe_name(name) for name in names):
+        return False
+    stored = [folder / CONF_MAPS / f"{Path(name).stem}.npy" for name in names if maps]
+    return all(_ends_as_png(folder / name) for name in names) and all(_is_array(path) for path in stored)
+
+
+def _ends_as_png(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(-len(PNG_END), os.SEEK_END)
+            return file.read() == PNG_END
+    except OSError:
+        return False
+
+
+def _is_array(path: Path) -> bool:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).size > 0
+    except (OSError, ValueError):
+        return False
 
 
 def write_lists(folder: Path, photos: Sequence[PhotoReport], ignored: Sequence[str]) -> None:
     """dataset.json and report.json of a data set that is complete; the journal goes."""
+    if hasattr(os, "sync"):
+        os.sync()  # crops and maps, before the lists that name them
     labels = [[crop.name, list(crop.label)] for photo in photos for crop in photo.crops]
     with atomic_write(folder / LABELS_FILE) as temporary:
         temporary.write_text(json.dumps({"labels": labels}, indent=1), "utf-8")

@@ -96,7 +96,7 @@ def save_stored_map(path: str | Path, stored: Float[Tensor, "256 256"]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path, durable=False) as temporary, open(temporary, "wb") as file:
         np.save(file, stored.detach().float().cpu().numpy())
 
 
@@ -149,7 +149,7 @@ def _stored_to_mirror(stored: Float[Tensor, "n 256 256"], side: int) -> Float[Te
 
 
 @cache
-def _doubled_by_splines(length: int) -> Float[Tensor, "2*a a"]:
+def _doubled_by_splines(length: int) -> Float[Tensor, "b a"]:
     """The matrix of `scipy.ndimage.zoom` by 2 with cubic splines along one axis; it is linear, and this much faster."""
     from scipy.ndimage import zoom
 

@@ -162,7 +162,7 @@ class Job:
         for copy, mirrored in copies:
             if settings.with_mirror_sigma and crop.mirror_sigma is not None:
                 self._write_map(crop, output / CONF_MAPS / f"{copy}.npy", settings.sigma_backend, mirrored)
-            with atomic_write(output / f"{copy}.png") as temporary:
+            with atomic_write(output / f"{copy}.png", durable=False) as temporary:
                 shown = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
                 Image.fromarray(shown).save(temporary, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
             camera = crop.camera.mirrored() if mirrored else crop.camera
@@ -172,7 +172,7 @@ class Job:
     def _write_map(self, crop: FaceCrop, target: Path, backend: SigmaBackend, mirrored: bool) -> None:
         """The uncertainty of the flip; our own estimate for a mirrored photo is the mirrored estimate."""
         if self.prepared is not None and self.prepared.conf_map is not None and not mirrored:
-            with atomic_write(target) as temporary:
+            with atomic_write(target, durable=False) as temporary:
                 temporary.write_bytes(self.prepared.conf_map_content())
         elif isinstance(backend, ConfNet) and (self.prepared is None or self.prepared.conf_map is None):
             # as the published preprocessing stores it, whatever the crop's size

@@ -18,6 +18,10 @@ class Socket:
         self.display_name: str | None = options.pop("display_name", None)
         self.options = options
 
+    def as_dict(self) -> dict[str, Any]:
+        """What ComfyUI's page is told of it."""
+        return self.options
+
 
 _INPUT_OPTIONS = {
     "IMAGE": set(),

@@ -73,9 +73,8 @@ def main(comparison: Comparison) -> None:
         if done.returncode:
             raise ThreeDPSPError(f"{variant}: the process ended with exit code {done.returncode}.")
         figures[variant] = json.loads(done.stdout)
-        log.info(
-            "%-26s %6.1f s a step, peak %5.2f GB, %5.2f GB of it for the step", variant, *figures[variant].values()
-        )
+        words = "%-26s %6.1f s a step (%.1f s of all cores), peak %5.2f GB, %5.2f GB of it for the step"
+        log.info(words, variant, *figures[variant].values())
     if comparison.output is not None:
         comparison.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
