@@ -34,8 +34,10 @@ def output_error(path: str | Path, error: OSError) -> OutputError:
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside `path`; it takes the name `path` only when the block ends without an error.
+
+    durable: False saves the wait until it is on the disk, so that a power cut, though no kill, may leave it cut off.
 
     Raises:
         OutputError: any OSError in the block or in the renaming. Nothing is left behind.
@@ -45,8 +47,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise output_error(path, error) from error
