@@ -58,6 +58,33 @@ def atomic_write(path: str | Path, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keeps a second run that asks for the same out of a folder; a kill frees it. Windows cannot lock folders.
+
+    Raises:
+        OutputError: another run is writing there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"Another run is writing into {folder}. Wait for its end, or choose another output."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(opened)
+
+
+@contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yields a temporary folder beside `path`; its files appear in `path` only when the block ends without an error.
 

@@ -21,7 +21,8 @@ from threedpsp.camera import Camera
 from threedpsp.cli import main
 from threedpsp.cli.prepare import Prepare
 from threedpsp.cli.progress_bar import ProgressBar
-from threedpsp.errors import ThreeDPSPError
+from threedpsp.errors import OutputError, ThreeDPSPError
+from threedpsp.output import output_dir, sole_writer
 from threedpsp.preprocessing import photo_jobs, prepare_folder, workers
 from threedpsp.preprocessing.dataset import FaceDataset
 from threedpsp.preprocessing.folder import output_names
@@ -197,6 +198,27 @@ def test_half_a_line_in_the_journal_and_half_a_file_do_no_harm(photos: Path, pre
     report = prepare_folder(photos, output, size=64, mirrored_copies=True)
     assert report.kept == 1
     assert contents(output) == contents(prepared)
+
+
+def test_what_a_power_cut_left_cut_off_is_done_again(photos: Path, prepared: Path, tmp_path: Path):
+    output = tmp_path / "set"
+    (output / "conf_map").mkdir(parents=True)
+    for name, content in contents(prepared).items():
+        (output / name).write_bytes(content)
+    crop, confidence = sorted(output.glob("*.png"))[0], sorted(output.glob("conf_map/*.npy"))[-1]
+    crop.write_bytes(crop.read_bytes()[:-20])
+    confidence.write_bytes(confidence.read_bytes()[:1000])
+    report = prepare_folder(photos, output, size=64, mirrored_copies=True)
+    assert report.kept == sum(bool(photo.crops) for photo in report.photos) - 2
+    assert contents(output) == contents(prepared)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock folders")
+def test_a_second_run_into_the_same_folder_is_refused(photos: Path, tmp_path: Path):
+    with output_dir(tmp_path / "out") as folder, sole_writer(folder):
+        with pytest.raises(OutputError, match="Another run is writing into"):
+            prepare_folder(photos, folder, size=64)
+    assert prepare_folder(photos, folder, size=64).photos
 
 
 def test_crops_of_photos_that_are_gone_go_too(photos: Path, tmp_path: Path):

@@ -17,7 +17,7 @@ class TrainPreset(PlainCommand):
     """Train an encoder; every setting can be changed, and the same command resumes a stopped run.
 
     Without --photos it learns from faces that the generator renders itself, whose cameras are known exactly.
-    Several processes, GPUs or machines: accelerate launch -m threedpsp train ...
+    Several GPUs or machines: accelerate launch -m threedpsp train ... (see docs/training.md).
 
     Example: threedpsp train tiny_cpu --photos prepared/ -o runs/mine
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
-from ..output import output_dir
+from ..output import output_dir, sole_writer
 from .align import Border
 from .data_set_files import (
     Journal,
@@ -87,7 +87,8 @@ def prepare_folder(
 
     Raises:
         InputError: `source` is neither a folder nor an archive, or is the same as `output`.
-        OutputError: something cannot be written; bad photos do not raise, they are in the report.
+        OutputError: something cannot be written, or another run writes there. Bad photos do not raise, they are in the
+            report.
         MissingDependencyError: mediapipe or its model is missing.
         ThreeDPSPError: a worker process was ended from outside.
     """
@@ -102,7 +103,7 @@ def prepare_folder(
     store = FileStore(source, leave_out=folder)
     settings = CropSettings(face, size, border, with_mirror_sigma, sigma_backend, deep3d, mirrored_copies)
     jobs, ignored = _jobs(store, settings)
-    with output_dir(output.parent), output_dir(folder), output_dir(folder / CONF_MAPS):
+    with output_dir(output.parent), output_dir(folder), output_dir(folder / CONF_MAPS), sole_writer(folder):
         if is_zip(output) and output.is_file() and not any((folder / CONF_MAPS).iterdir()):
             unpack(output, folder)
         report = _prepare(jobs, settings, folder, ignored, workers, on_photo)
