@@ -83,13 +83,13 @@ def _renders(generator: Generator, inversion: Inversion, cameras: Camera, chunk:
     ws = inversion.latent.ws.to(generator.device)
     for start in range(0, len(cameras), chunk):
         part = cameras[start : start + chunk]
-        view = generator.render(planes, ws, part, rendering=_rendering(generator, part))
+        view = generator.render(planes, ws, part, rendering=rays_for(generator, part))
         for i in range(len(part)):
             one = slice(i, i + 1)
             yield Render(view.image[one], view.image_raw[one], view.image_depth[one], view.opacity[one])
 
 
-def _rendering(generator: Generator, cameras: Camera) -> RenderConfig:
+def rays_for(generator: Generator, cameras: Camera) -> RenderConfig:
     """The generator's ray settings with near and far moved by as much as these cameras are nearer or farther."""
     config = generator.config
     rendering, offset = config.rendering, cameras.position.norm(dim=1) - config.camera_radius

@@ -42,7 +42,7 @@ def test_wheel_holds_all_code_and_data(wheel: zipfile.ZipFile):
         str(path.relative_to(ROOT))
         for package in ("threedpsp", "eg3d_kernels")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".typed", ".cpp", ".h", ".cu", ".safetensors", ".npz", ".json"}
+        if path.suffix in {".py", ".typed", ".cpp", ".h", ".cu", ".safetensors", ".npz", ".json", ".js"}
     }
     assert not wanted - held
 
