@@ -136,6 +136,7 @@ def test_evaluate_takes_a_prepared_folder_as_it_is(
 
 
 def test_evaluate_uses_the_folders_cameras(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch):
+    from threedpsp.evaluation.methods import LoadedMethod
     from threedpsp.evaluation.protocol import EvaluationConfig, Evaluator, photos_of
 
     pipeline = threedpsp.load(model, device="cpu")
@@ -145,10 +146,10 @@ def test_evaluate_uses_the_folders_cameras(tmp_path: Path, model: str, monkeypat
         seen.append(crop)
         raise threedpsp.InputError("enough")
 
-    evaluator = Evaluator(pipeline, EvaluationConfig())
+    evaluator = Evaluator([LoadedMethod("3dpsp", (pipeline,), ("file",))], EvaluationConfig())
     monkeypatch.setattr(threedpsp.Pipeline, "invert", lambda self, crop, **options: stop(crop, **options))
     (anna, bert) = photos_of(published(tmp_path))
-    assert evaluator.photo(anna).error == "enough"
+    assert [row.error for row in evaluator.photo(anna)] == ["enough"]
     torch.testing.assert_close(seen[0].camera.label, torch.tensor([anna.label]))
     assert seen[0].image.shape == (1, 3, 64, 64)
 

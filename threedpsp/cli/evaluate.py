@@ -1,8 +1,9 @@
-"""`threedpsp evaluate`: how close heads come to their photos."""
+"""`threedpsp evaluate`: how close heads come to their photos; several systems in one table."""
 
 from __future__ import annotations
 
-import json
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,75 +11,131 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from ..errors import InputError
-from ..output import atomic_write, output_dir
-from .command import ModelCommand
+from ..output import output_dir
+from .command import ModelCommand, Switch
 
 if TYPE_CHECKING:
-    from ..evaluation.protocol import PhotoScores
+    from ..evaluation.methods import LoadedMethod
+    from ..evaluation.report import EvaluationReport, PhotoScores
 
 IdentityName = Literal["dlib", "arcface"]
+_SHOWN = ("psnr", "identity", "identity_arcface")
 
 
 @dataclass(frozen=True)
 class Evaluate(ModelCommand):
-    """Invert every photo of a folder and measure: PSNR, SSIM, ST-LPIPS, identity, and identity at other views.
+    """Invert every photo of a folder and measure: pixels, looks, identity, other views, pose, depth, time, memory.
 
-    A folder with dataset.json is prepared already: its crops and cameras are measured as they are.
-    The protocol (crop, sizes, networks, steps, seed) is printed with the figures.
+    Several methods make one table, with 95 % intervals and differences on the same photos. A folder with dataset.json
+    (or a zip with one) is prepared already: its crops and cameras are measured as they are. The protocol (crop, sizes,
+    networks, steps, seed) is printed with the figures; docs/evaluation.md explains every measure.
 
-    Example: threedpsp evaluate portraits/ --refine-seconds 40 -o evaluation
+    Examples: threedpsp evaluate portraits/ --refine-seconds 40 -o evaluation
+              threedpsp evaluate --methods 3dpsp,psp,e4e --data portraits/ -o evaluation
+              threedpsp evaluate portraits/ --methods mine=runs/0/encoder.safetensors+runs/1/encoder.safetensors,psp
     """
 
     photos: Annotated[Path | None, tyro.conf.Positional] = None
     """A folder of photos, or a prepared one."""
+    data: Path | None = None
+    """The same, as an option."""
+    methods: str | None = None
+    """What is compared, between commas; the others are compared with the first. A name (3dpsp, psp, e4e,
+    triplanenet-v1, triplanenet-v2, pti, or refine: the encoder's heads refined; or a name of 'threedpsp weights list'),
+    or NAME=FILE, NAME=FILE1+FILE2 for the seeds of one method. Default: the encoder, before and after refining."""
     identity: IdentityName = "dlib"
     """What measures identity: dlib's network, which comes with a package; or ArcFace (model_ir_se50.pth in the search
     path), as 3DpSp does."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for evaluation.json and evaluation.md; by default they are not written."""
+    """Folder for evaluation.json, .csv, .md and the page evaluation.html; by default they are not written."""
     steps: int = 5
-    """Steps of the encoder."""
+    """Steps of the encoder, where it makes several: 3D-pSp. pSp and e4e make one."""
     refine: bool = True
-    """Also measure after refining."""
+    """Without --methods: also measure after refining."""
+    refine_all: Annotated[Switch, tyro.conf.arg(help="With --methods: also measure each of them after refining.")] = (
+        False
+    )
     refine_seconds: float = 40.0
     """Time for refining a photo, seconds."""
     novel_yaw: float = 20.0
-    """The other views are turned by this much to either side, degrees."""
+    """novel_identity is measured at views turned by this much to either side, degrees."""
+    yaws: tuple[float, ...] = (15.0, 30.0, 45.0)
+    """Identity is also measured at these angles, and pose and depth at those up to 30, degrees."""
     limit: int = 0
     """Only the first so many photos; 0: all."""
+    shown: int = 60
+    """The page shows the pictures of so many photos."""
 
     def run(self) -> int:
         """Measures; returns 0 only if every photo could be used."""
-        if self.photos is None:
+        folder = self.data if self.photos is None else self.photos
+        if folder is None:
             raise InputError("No folder of photos given. Example: threedpsp evaluate portraits/")
+        if self.data is not None and self.photos is not None and self.data != self.photos:
+            raise InputError(f"Two folders given, {self.photos} and {self.data}. Give one.")
         from ..encoder.refine import RefineConfig
+        from ..evaluation.methods import REFINE, parse_methods
         from ..evaluation.protocol import EvaluationConfig, evaluate, photos_of
         from ..weights.systems import identity_network
 
-        photos_of(self.photos)
+        photos_of(folder)
+        specs = parse_methods(self.methods) if self.methods is not None else ()
+        refine_all = self.refine_all if specs else self.refine
+        wanted = refine_all or any(spec.name == REFINE for spec in specs)
+        config = EvaluationConfig(
+            steps=self.steps,
+            refine=RefineConfig(seconds=self.refine_seconds, seed=self.seed) if wanted else None,
+            refine_all=refine_all,
+            novel_yaw_degrees=self.novel_yaw,
+            yaw_degrees=self.yaws,
+            seed=self.seed,
+            limit=self.limit,
+            shown=self.shown if self.output is not None else 0,
+        )
         arcface = identity_network(self.identity, self.weights_dirs)
-        refine = RefineConfig(seconds=self.refine_seconds, seed=self.seed) if self.refine else None
-        config = EvaluationConfig(self.steps, refine, self.novel_yaw, self.seed, self.limit)
-        if self.output is None:
-            report = evaluate(self.load(), self.photos, config, self._on_photo, arcface)
-        else:
-            with output_dir(self.output) as output:
-                report = evaluate(self.load(), self.photos, config, self._on_photo, arcface)
-                with atomic_write(output / "evaluation.json") as file:
-                    file.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-                with atomic_write(output / "evaluation.md") as file:
-                    file.write_text(report.to_markdown() + "\n", encoding="utf-8")
-        failed = [photo for photo in report.photos if photo.error is not None]
-        protocol = "\n".join(f"{name}: {value}" for name, value in report.protocol.items())
-        counts = f"{len(report.photos) - len(failed)} photos measured, {len(failed)} failed"
-        self.result(f"{protocol}\n\n{report.to_markdown()}\n\n{counts}", report.to_dict())
-        return InputError.exit_code if failed else 0
+        with nullcontext() if self.output is None else output_dir(self.output) as output:
+            report = evaluate(self._methods(), folder, config, self._on_photo, arcface)
+            if output is not None:
+                from ..evaluation.page import write_report
 
-    def _on_photo(self, done: int, total: int, scores: PhotoScores) -> None:
-        if scores.error is not None:
-            self.say(f"error: {scores.photo}: {scores.error}", always=True)
-        else:
-            identity = "identity" if self.identity == "dlib" else "identity_arcface"
-            shown = [f"{stage}/{name}" for stage in ("encoder", "refined") for name in ("psnr", identity)]
-            figures = ", ".join(f"{name} {scores.figures[name]:.2f}" for name in shown if name in scores.figures)
-            self.say(f"[{done}/{total}] {scores.photo}: {figures}")
+                write_report(report, output)
+                self.say(f"{output / 'evaluation.html'} shows them.")
+        return self._closing(report)
+
+    def _methods(self) -> list[LoadedMethod]:
+        """The networks of every row."""
+        from ..evaluation.methods import LoadedMethod, load_method, parse_methods
+
+        if self.methods is None:
+            pipeline = self.load()
+            file = self.encoder or "what goes with the generator"
+            return [LoadedMethod(pipeline.encoder.method, (pipeline,), (file,))]
+        import torch
+
+        torch.manual_seed(self.seed)
+        generator = self.load_generator()
+        specs = parse_methods(self.methods)
+        return [load_method(spec, generator, self.generator, self.encoder, self.weights_dirs) for spec in specs]
+
+    def _closing(self, report: EvaluationReport) -> int:
+        """Prints the result; the exit code says whether every photo could be used."""
+        counts = f"{len(report.measured)} photos measured, {len(report.failed)} failed"
+        self.result(f"{report.to_markdown()}\n\n{counts}", report.to_dict())
+        return InputError.exit_code if report.failed else 0
+
+    def _on_photo(self, done: int, total: int, rows: list[PhotoScores]) -> None:
+        errors = {row.error: row.method for row in rows if row.error is not None}
+        for error, method in errors.items():
+            of_photo = all(row.error == error for row in rows)
+            self.say(f"error: {rows[0].photo}: {'' if of_photo else f'{method}: '}{error}", always=True)
+        parts = []
+        for row in rows:
+            shown = [
+                f"{name} {value:.2f}"
+                for name, value in row.figures.items()
+                if name.partition("/")[2] in _SHOWN and math.isfinite(value)
+            ]
+            if shown:
+                parts.append(f"{row.method}: {', '.join(shown)}")
+        if parts:
+            self.say(f"[{done}/{total}] {rows[0].photo}: {'; '.join(parts)}")

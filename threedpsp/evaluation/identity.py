@@ -35,8 +35,8 @@ class IdentityMeasure(Protocol):
     def distance(self, image: Tensor, crop: FaceCrop, of_photo: Tensor) -> float:
         """Of a picture from the photo's own camera; 0 = the same."""
 
-    def novel_distance(self, image: Tensor, of_photo: Tensor) -> float:
-        """Of a picture from another camera."""
+    def distance_at(self, image: Tensor, points: Tensor | None, of_photo: Tensor) -> float:
+        """Of a picture from another camera, in which these landmarks [1,478,2] were found, or None."""
 
 
 class DlibMeasure:
@@ -58,8 +58,11 @@ class DlibMeasure:
         return embedding_distance(self.network.embed(image, self._landmarks(image, crop)) - of_photo).item()
 
     def novel_distance(self, image: Tensor, of_photo: Tensor) -> float:
+        """Of a picture from another camera, whose landmarks are found here."""
+        return self.distance_at(image, render_landmarks(image), of_photo)
+
+    def distance_at(self, image: Tensor, points: Tensor | None, of_photo: Tensor) -> float:
         """See `IdentityMeasure`."""
-        points = render_landmarks(image)
         if points is None:
             return LOST_FACE
         return embedding_distance(self.network.embed(image, points.to(image.device)) - of_photo).item()
@@ -91,7 +94,7 @@ class ArcFaceMeasure:
         """See `IdentityMeasure`."""
         return id_loss(self.network(image), of_photo).item()
 
-    def novel_distance(self, image: Tensor, of_photo: Tensor) -> float:
+    def distance_at(self, image: Tensor, points: Tensor | None, of_photo: Tensor) -> float:
         """See `IdentityMeasure`."""
         return id_loss(self.network(image), of_photo).item()
 

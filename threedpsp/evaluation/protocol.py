@@ -1,38 +1,39 @@
-"""How a pipeline is measured: per photo after the encoder and after refining, at the photo's view and beside it.
+"""How systems are measured: every photo with every method, at the photo's view and beside it.
 
-The crop is compared whole, at the model's own side. PSNR is over all pixels and channels with peak-to-peak 2.
-Identity is dlib's embedding distance on chips at the photo's landmarks; at other views the landmarks are found anew
-in the render, and where none are found the distance counts as `LOST_FACE`. Or it is ArcFace's (see `identity`).
-Crops of a folder that is prepared already are measured as they are, with their own cameras.
+The crop is compared whole, at the model's own side. Figures are called stage/measure, where the stage is "encoder"
+(what the system makes) or "refined"; `measures` says what each is. Crops of a folder that is prepared already are
+measured as they are, with their own cameras. Networks whose files are absent are left out, and the protocol says so.
 """
 
 from __future__ import annotations
 
-import statistics
+import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..encoder.inversion import resize_photo
+from ..encoder.inversion import resize_photo, step_count
 from ..encoder.refine import RefineConfig
 from ..errors import InputError, ThreeDPSPError
 from ..metrics.arcface import ArcFaceIdentity
-from ..metrics.identity import SAME_PERSON
-from ..metrics.perceptual import STLPIPS
-from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
-from ..preprocessing.folder import PHOTO_SUFFIXES
-from ..preprocessing.prepare import prepare_photo
-from ..preprocessing.prepared_folder import PreparedPhoto, is_prepared, load_prepared, read_prepared
+from ..preprocessing.prepared_folder import PreparedPhoto
 from ..types import FaceCrop, Inversion
-from .identity import ArcFaceMeasure, DlibMeasure, IdentityMeasure
+from ..version import version
+from .memory import PeakMemory
+from .methods import LoadedMethod, steps_of
+from .photos import ALIGNED, AS_THEY_ARE, crop_of, photos_of
+from .report import EvaluationReport, PhotoScores, ReportedMethod
+from .scoring import GEOMETRY_YAW, Scorer
+from .statistics import RESAMPLES
 
-CROP_SIDE = 256
-ALIGNED = f"EG3D crop at {CROP_SIDE} px, photo mirrored beyond its edges"
+__all__ = ["EvaluationConfig", "EvaluationReport", "Evaluator", "PhotoScores", "evaluate", "photos_of"]
+
+LARGEST_YAW = 90.0
 
 
 @dataclass(frozen=True)
@@ -40,172 +41,167 @@ class EvaluationConfig:
     """What is measured."""
 
     steps: int = 5
-    """Encoder steps."""
+    """Encoder steps of 3D-pSp; pSp and e4e make one, other systems their own number."""
     refine: RefineConfig | None = None
-    """None: the encoder alone."""
+    """None: no refining, except for the method "refine"."""
+    refine_all: bool = True
+    """Refine the heads of every method, if `refine` is given; else only those of the method "refine"."""
     novel_yaw_degrees: float = 20.0
-    """Novel views are at this yaw to either side, pitch 0."""
+    """`novel_identity` is measured at this yaw to either side, pitch 0."""
+    yaw_degrees: tuple[float, ...] = (15.0, 30.0, 45.0)
+    """So are identity at each of these angles, and pose and depth at those up to 30 degrees."""
     seed: int = 0
+    """Of refining, and of the intervals."""
     limit: int = 0
     """Only the first so many photos; 0 = all."""
+    shown: int = 60
+    """Pictures of so many photos are kept for the page."""
 
-
-@dataclass(frozen=True)
-class PhotoScores:
-    """One photo: figures by name, or why there are none."""
-
-    photo: str
-    figures: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class EvaluationReport:
-    """All photos, the means over those that worked, and the protocol in words."""
-
-    protocol: dict[str, Any]
-    photos: tuple[PhotoScores, ...]
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Mean of every figure, and the share of photos whose identity distance is below dlib's threshold."""
-        rows = [p.figures for p in self.photos if p.error is None]
-        names = list(rows[0]) if rows else []
-        means = {name: statistics.fmean(row[name] for row in rows) for name in names}
-        for name in [n for n in names if n.endswith("/identity")]:
-            means[f"{name}_below_{SAME_PERSON}"] = statistics.fmean(row[name] < SAME_PERSON for row in rows)
-        return means
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"protocol": self.protocol, "means": self.means, "photos": [asdict(p) for p in self.photos]}
-
-    def to_markdown(self) -> str:
-        """The means as a table, one row a stage."""
-        means = self.means
-        stages = list(dict.fromkeys(name.split("/")[0] for name in means))
-        columns = list(dict.fromkeys(name.split("/")[1] for name in means))
-        lines = ["| stage | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-        for stage in stages:
-            cells = [f"{means[f'{stage}/{c}']:.3f}" if f"{stage}/{c}" in means else "-" for c in columns]
-            lines.append(f"| {stage} | " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+    def __post_init__(self) -> None:
+        for yaw in (self.novel_yaw_degrees, *self.yaw_degrees):
+            if not 0 < abs(yaw) < LARGEST_YAW:
+                raise InputError(f"Other views are turned by more than 0 and less than 90 degrees; got {yaw:g}.")
+        if self.limit < 0 or self.shown < 0:
+            raise InputError(f"Numbers of photos must not be negative; got {min(self.limit, self.shown)}.")
 
 
 class Evaluator:
-    """The networks that measure, loaded once."""
+    """The compared methods and the networks that measure them."""
 
-    def __init__(self, pipeline: Pipeline, config: EvaluationConfig, arcface: ArcFaceIdentity | None = None):
-        """`arcface`: measures identity; default: dlib's network does."""
-        self.pipeline = pipeline
+    def __init__(
+        self, methods: Sequence[LoadedMethod], config: EvaluationConfig, arcface: ArcFaceIdentity | None = None
+    ) -> None:
+        """`methods`: all with one generator. `arcface`: measures identity; default: dlib's network does.
+
+        Raises:
+            InputError: no method, or the method "refine" without settings.
+        """
+        if not methods:
+            raise InputError("There is no method to measure.")
+        if config.refine is None and any(method.refine for method in methods):
+            raise InputError("The method 'refine' needs its settings (RefineConfig).")
+        self.methods = tuple(methods)
         self.config = config
-        self.alex, self.vgg = STLPIPS("alex").to(pipeline.device), STLPIPS("vgg").to(pipeline.device)
-        device = pipeline.device
-        self.identity: IdentityMeasure = DlibMeasure(device) if arcface is None else ArcFaceMeasure(arcface, device)
+        self.generator = methods[0].pipelines[0].generator
+        self.scorer = Scorer(self.generator.device, config.yaw_degrees, config.novel_yaw_degrees, arcface)
+        self.memory = PeakMemory(self.generator.device)
 
     def protocol(self, prepared: bool = False) -> dict[str, Any]:
         """The protocol as data; `prepared`: the crops come from a prepared folder."""
-        side = self.pipeline.generator.config.img_resolution
-        refine = self.config.refine
+        side = self.generator.config.img_resolution
+        refine, identity = self.config.refine, self.scorer.identity
+        turned = ", ".join(f"{yaw:g}" for yaw in self.scorer.yaws)
         return {
-            "generator": self.pipeline.generator.fingerprint,
-            "crop": ("crops and cameras of a prepared folder as they are" if prepared else ALIGNED)
-            + f", whole crop, area-resized to {side}",
-            "metrics": f"PSNR, SSIM (11x11 Gaussian), ST-LPIPS (AlexNet, VGG16), {self.identity.words}",
-            "novel_views": f"yaw +-{self.config.novel_yaw_degrees:g} degrees, pitch 0; {self.identity.novel_words}",
+            "generator": self.generator.fingerprint,
+            "crop": f"{AS_THEY_ARE if prepared else ALIGNED}, whole crop, area-resized to {side}",
+            "metrics": f"PSNR, SSIM (11x11 Gaussian), {', '.join(self.scorer.perceptual)}, {identity.words}",
+            "novel_views": f"yaw +-{self.config.novel_yaw_degrees:g} degrees (novel_{identity.name}) and "
+            f"+-{turned or 'none'}, pitch 0, mean of both sides; {identity.novel_words}",
+            "geometry": f"pose and depth at the photo's view and at yaws up to {GEOMETRY_YAW:g} degrees; "
+            "pose: MediaPipe's landmarks found in the render, camera fitted to them (good to about 3 degrees)",
+            "sets": "frechet_vgg, kernel_vgg: ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged; "
+            "photos against renders from the photos' cameras; neither FID nor KID, which need Inception",
+            "left_out": self.scorer.left_out,
+            "intervals": f"95 %, percentile bootstrap over photos, {RESAMPLES} resamples, seed {self.config.seed}; "
+            "several seeds of a method are averaged photo by photo first",
             "encoder_steps": self.config.steps,
             "refine": None if refine is None else asdict(refine),
             "seed": self.config.seed,
+            "peak_memory": self.memory.words,
+            "machine": f"{platform.machine()}, {self.generator.device}, {torch.get_num_threads()} thread(s), "
+            f"torch {torch.__version__}, threedpsp {version()}",
         }
 
-    @torch.no_grad()
-    def scores(self, inversion: Inversion, crop: FaceCrop) -> dict[str, float]:
-        """Figures of one inversion against its photo."""
-        side = self.pipeline.generator.config.img_resolution
-        device = self.pipeline.device
-        photo = resize_photo(crop.image, side).to(device)
-        (own,) = self.pipeline.render(inversion, inversion.camera)
-        image = own.image.clamp(-1, 1)
-        embedding = self.identity.of_photo(photo, crop)
-        figures = {
-            "l2": l2(image, photo),
-            "psnr": psnr(image, photo),
-            "ssim": ssim(image, photo),
-            "st_lpips_alex": self.alex(image, photo),
-            "st_lpips_vgg": self.vgg(image, photo),
-        }
-        identity = {self.identity.name: self.identity.distance(image, crop, embedding)}
-        yaw = self.config.novel_yaw_degrees
-        cameras = self.pipeline.generator.config.camera_sphere.at(torch.tensor([-yaw, yaw]))
-        views = [v.image.clamp(-1, 1) for v in self.pipeline.render(inversion, cameras)]
-        novel = statistics.fmean(self.identity.novel_distance(view, embedding) for view in views)
-        identity[f"novel_{self.identity.name}"] = novel
-        return {name: value.item() for name, value in figures.items()} | identity
-
-    def photo(self, photo: Path | PreparedPhoto) -> PhotoScores:
-        """One photo; errors that belong to it are reported, not raised."""
+    def photo(self, photo: Path | PreparedPhoto, shown: bool = False) -> list[PhotoScores]:
+        """Every method and seed on one photo; errors that belong to it are reported, not raised."""
         try:
-            if isinstance(photo, PreparedPhoto):
-                crop = load_prepared(photo)
-            else:
-                crop = prepare_photo(photo, size=CROP_SIDE, border="mirror", with_mirror_sigma=True)
-            started = time.perf_counter()
-            inversion = self.pipeline.invert(crop, steps=self.config.steps)
-            figures = {"encoder/seconds": time.perf_counter() - started}
-            figures |= {f"encoder/{name}": value for name, value in self.scores(inversion, crop).items()}
-            if self.config.refine is not None:
-                started = time.perf_counter()
-                inversion = self.pipeline.refine(inversion, crop, self.config.refine)
-                figures["refined/seconds"] = time.perf_counter() - started
-                figures |= {f"refined/{name}": value for name, value in self.scores(inversion, crop).items()}
+            crop = crop_of(photo)
+            features = self.scorer.features(self._own_size(crop))
         except ThreeDPSPError as error:
-            return PhotoScores(photo.name, error=str(error))
-        return PhotoScores(photo.name, figures)
+            return [PhotoScores(photo.name, m.name, s, error=str(error)) for m in self.methods for s in _seeds(m)]
+        picture = (self._own_size(crop).cpu(),) if shown else ()
+        rows = []
+        for method in self.methods:
+            for seed, pipeline in enumerate(method.pipelines):
+                try:
+                    row = self._scores(photo.name, method, seed, pipeline, crop, shown and seed == 0)
+                except ThreeDPSPError as error:
+                    row = PhotoScores(photo.name, method.name, seed, error=str(error))
+                row.features["photo"] = features
+                row.pictures["photo"] = picture
+                rows.append(row)
+        return rows
 
+    def _own_size(self, crop: FaceCrop) -> torch.Tensor:
+        return resize_photo(crop.image, self.generator.config.img_resolution).to(self.generator.device)
 
-def photos_of(folder: Path, limit: int = 0) -> Sequence[Path | PreparedPhoto]:
-    """The photos of a folder, in order; of a folder that is prepared already, its crops (without mirrored copies).
+    def _scores(
+        self, name: str, method: LoadedMethod, seed: int, pipeline: Pipeline, crop: FaceCrop, shown: bool
+    ) -> PhotoScores:
+        row = PhotoScores(name, method.name, seed)
 
-    Raises:
-        InputError: no such folder, no photo in it, or a damaged dataset.json.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder. Give a folder of photos.")
-    paths: Sequence[Path | PreparedPhoto]
-    if is_prepared(folder):
-        paths = read_prepared(folder, PHOTO_SUFFIXES).photos
-    else:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-    if not paths:
-        raise InputError(f"No photos in {folder}.")
-    return paths[:limit] if limit else paths
+        def keep(stage: str, seconds: float, inversion: Inversion) -> None:
+            measured = self.memory.megabytes()
+            scored = self.scorer.score(pipeline, inversion, crop)
+            figures = {**scored.figures, "seconds": seconds, "peak_memory": measured}
+            row.figures.update({f"{stage}/{figure}": value for figure, value in figures.items()})
+            row.features[stage] = scored.features
+            if shown:
+                row.pictures[stage] = scored.pictures
+
+        self.memory.start()
+        started = time.perf_counter()
+        inversion = pipeline.invert(crop, steps=steps_of(pipeline, self.config.steps))
+        seconds = self._seconds_since(started)
+        if not method.refine:
+            keep("encoder", seconds, inversion)
+        if self.config.refine is not None and (method.refine or self.config.refine_all):
+            self.memory.start()
+            started = time.perf_counter()
+            refined = pipeline.refine(inversion, crop, self.config.refine)
+            keep("refined", seconds + self._seconds_since(started), refined)
+        return row
+
+    def _seconds_since(self, started: float) -> float:
+        if self.generator.device.type == "cuda":
+            torch.cuda.synchronize(self.generator.device)
+        return time.perf_counter() - started
 
 
 def evaluate(
-    pipeline: Pipeline,
+    methods: Sequence[LoadedMethod],
     folder: Path,
     config: EvaluationConfig,
-    on_photo: Callable[[int, int, PhotoScores], None] | None = None,
+    on_photo: Callable[[int, int, list[PhotoScores]], None] | None = None,
     arcface: ArcFaceIdentity | None = None,
 ) -> EvaluationReport:
-    """Every photo of a folder, or every crop of a prepared one.
+    """Every photo of a folder, or every crop of a prepared one, with every method.
 
     Args:
-        pipeline: what is measured.
+        methods: what is compared, the one that others are compared with first (see `load_method`).
         folder: see `photos_of`.
         config: how.
-        on_photo: called with (done, total, scores) after each.
+        on_photo: called with (done, total, that photo's rows) after each.
         arcface: measures identity; default: dlib's network does.
     """
     photos = photos_of(folder, config.limit)
-    evaluator = Evaluator(pipeline, config, arcface)
+    evaluator = Evaluator(methods, config, arcface)
+    rows: list[PhotoScores] = []
+    for index, photo in enumerate(photos):
+        scores = evaluator.photo(photo, shown=index < config.shown)
+        rows += scores
+        if on_photo is not None:
+            on_photo(index + 1, len(photos), scores)
+    reported = [ReportedMethod(m.name, m.pipelines[0].encoder.method, m.files, _steps(m, config)) for m in methods]
+    protocol = evaluator.protocol(isinstance(photos[0], PreparedPhoto))
+    return EvaluationReport(protocol, tuple(reported), tuple(rows), config.seed, evaluator.scorer.shown_yaw)
 
-    def rows() -> Iterator[PhotoScores]:
-        for index, photo in enumerate(photos):
-            scores = evaluator.photo(photo)
-            if on_photo is not None:
-                on_photo(index + 1, len(photos), scores)
-            yield scores
 
-    prepared = isinstance(photos[0], PreparedPhoto)
-    return EvaluationReport(evaluator.protocol(prepared), tuple(rows()))
+def _seeds(method: LoadedMethod) -> range:
+    return range(len(method.pipelines))
+
+
+def _steps(method: LoadedMethod, config: EvaluationConfig) -> int:
+    """How many steps its first network makes."""
+    pipeline = method.pipelines[0]
+    return step_count(pipeline.encoder, steps_of(pipeline, config.steps))

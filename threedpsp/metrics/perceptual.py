@@ -97,7 +97,7 @@ class STLPIPS(PerceptualDistance):
             purpose="The perceptual distance ST-LPIPS",
             install="--no-deps stlpips_pytorch==0.0.2",
         )
-        state = _read_state(path)
+        state = read_weights(path)
         trunk = alexnet(shift_tolerant=True) if net == "alex" else vgg16(shift_tolerant=True)
         trunk.load_convolutions(state, "net.slice", path.name)
         super().__init__(trunk, _heads(state, path))
@@ -130,8 +130,8 @@ class LPIPS(PerceptualDistance):
                 f"Download {TRUNK_URL}{TRUNK_FILES[net]} to that place, or use ST-LPIPS, which needs no download."
             )
         trunk = alexnet(shift_tolerant=False) if net == "alex" else vgg16(shift_tolerant=False)
-        trunk.load_convolutions(_read_state(trunk_path), "features.", trunk_path.name)
-        super().__init__(trunk, _heads(_read_state(heads_path), heads_path))
+        trunk.load_convolutions(read_weights(trunk_path), "features.", trunk_path.name)
+        super().__init__(trunk, _heads(read_weights(heads_path), heads_path))
 
 
 def _check_name(net: str) -> None:
@@ -139,7 +139,7 @@ def _check_name(net: str) -> None:
         raise InputError(f"A perceptual distance has the trunks {', '.join(get_args(TrunkName))}; got '{net}'.")
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a torch file, through the guarded reader.
 
     Raises:
