@@ -80,6 +80,14 @@ def measure_of(figure: str) -> Measure:
     return Measure(f"{base.title} at ±{turned['degrees']}°", base.unit, base.better, base.words, base.digits)
 
 
+def place_of(figure: str) -> int:
+    """Where it stands in tables."""
+    turned = _YAW.match(figure)
+    order = list(MEASURES)
+    base = turned["base"] if turned else figure
+    return order.index(base) if base in order else len(order)
+
+
 def at_yaw(figure: str, degrees: float) -> str:
     """The name of a figure at views turned by so much."""
     return f"{figure}_yaw{degrees:g}"

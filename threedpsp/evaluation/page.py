@@ -78,6 +78,7 @@ def page(report: EvaluationReport) -> str:
         "its 95 % interval over the photos; the best mean of a row is bold. Arrows point to the better.</p>",
         _table(report.main_table()),
         _plots(report),
+        _pictures(report),
     ]
     if len(report.columns) > 1:
         first = column_name(report.columns[0], report.columns)
@@ -87,12 +88,12 @@ def page(report: EvaluationReport) -> str:
             _table(report.difference_table()),
         ]
     seeds = report.seed_table()
-    if len(seeds) > 1:
+    if seeds:
         parts += ["<h2>Means of each seed</h2>", _table(seeds)]
     if report.failed:
         failed = "".join(f"<li>{escape(photo)}: {escape(error)}</li>" for photo, error in report.failed.items())
         parts += [f'<h2>Failed</h2><ul class="failed">{failed}</ul>']
-    parts += [_pictures(report), _lists(report), "</body></html>"]
+    parts += [_lists(report), "</body></html>"]
     return "\n".join(parts) + "\n"
 
 

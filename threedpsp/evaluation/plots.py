@@ -57,7 +57,7 @@ def _distributions(report: EvaluationReport, figure: Any) -> bool:
         axes.boxplot(data, widths=0.5, showfliers=False, medianprops={"color": "black"})
         for index, values in enumerate(data):
             spread = [index + 1 + 0.3 * ((i * 0.618034) % 1 - 0.5) for i in range(len(values))]
-            axes.scatter(spread, values, s=10, alpha=0.55, color=COLOURS[index % len(COLOURS)], linewidths=0)
+            axes.scatter(spread, values, s=14, alpha=0.6, color=COLOURS[index % len(COLOURS)], linewidths=0)
         axes.set_xticks(range(1, len(labels) + 1), labels, rotation=20 if max(map(len, labels)) > 6 else 0)
         axes.set_title(measure_of(name).heading, fontsize=10)
     return True
@@ -76,7 +76,7 @@ def _scatter(report: EvaluationReport, figure: Any) -> bool:
         axes.scatter(
             [closeness[photo] for photo in photos],
             [distance[photo] for photo in photos],
-            s=16,
+            s=22,
             alpha=0.7,
             color=COLOURS[index % len(COLOURS)],
             marker=MARKERS[index % len(MARKERS)],

@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from ..metrics.set_distance import frechet_distance, kernel_distance
-from .measures import Measure, measure_of
+from .measures import Measure, measure_of, place_of, yaw_of
 from .statistics import Estimate, estimate, paired_difference
 
 SET_DISTANCES = {"frechet_vgg": frechet_distance, "kernel_vgg": kernel_distance}
@@ -111,8 +111,9 @@ class EvaluationReport:
 
     @cached_property
     def figures(self) -> tuple[str, ...]:
-        """Names of all measures, without stages, in order."""
-        return tuple(dict.fromkeys(name.split("/")[1] for row in self.photos for name in row.figures))
+        """Names of all measures, without stages: in the order of `MEASURES`, each at growing angles."""
+        names = dict.fromkeys(name.split("/")[1] for row in self.photos for name in row.figures)
+        return tuple(sorted(names, key=lambda name: (place_of(name), yaw_of(name) or 0.0)))
 
     @cached_property
     def estimates(self) -> dict[tuple[str, str], Estimate]:
@@ -215,7 +216,7 @@ class EvaluationReport:
             lines += ["", f"Minus {column_name(self.columns[0], self.columns)}, on the same photos:", ""]
             lines += table_lines(self.difference_table())
         seeds = self.seed_table()
-        if len(seeds) > 1:
+        if seeds:
             lines += ["", "Means of each seed:", ""] + table_lines(seeds)
         if self.failed:
             lines += ["", "Failed:", ""] + [f"- {photo}: {error}" for photo, error in self.failed.items()]
@@ -246,16 +247,20 @@ class EvaluationReport:
         return rows
 
     def seed_table(self) -> list[list[str]]:
-        """Head row, then a row for each seed of the methods that have several: its own means."""
-        rows = [["seed", *(measure_of(figure).heading for figure in self.figures)]]
-        for method, stage in self.columns:
-            seeds = sorted({row.seed for row in self.photos if row.method == method})
-            for seed in seeds if len(seeds) > 1 else []:
-                means = [_mean(self.values(method, f"{stage}/{figure}", seed).values()) for figure in self.figures]
-                digits = [measure_of(figure).digits for figure in self.figures]
-                name = f"{column_name((method, stage), self.columns)}, {seed}"
-                rows.append([name, *(_number(mean, d) for mean, d in zip(means, digits, strict=True))])
+        """Head row, then a row for each measure: each seed's own mean, of the methods that have several."""
+        columns = [(column, seed) for column in self.columns for seed in self._several_seeds(column[0])]
+        if not columns:
+            return []
+        rows = [["measure", *(f"{column_name(column, self.columns)}, {seed}" for column, seed in columns)]]
+        for figure in self.figures:
+            means = [_mean(self.values(m, f"{stage}/{figure}", seed).values()) for (m, stage), seed in columns]
+            rows.append([measure_of(figure).heading, *(_number(mean, measure_of(figure).digits) for mean in means)])
         return rows
+
+    def _several_seeds(self, method: str) -> list[int]:
+        """A method's seeds; empty where it has only one."""
+        seeds = sorted({row.seed for row in self.photos if row.method == method})
+        return seeds if len(seeds) > 1 else []
 
 
 def column_name(column: tuple[str, str], columns: Sequence[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ from numpy import ndarray
 from ..errors import InputError
 
 
-def frechet_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]) -> float:
+def frechet_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d2"]) -> float:
     """|mean a - mean b|² + tr(A + B - 2 (AB)^½) of the sets' features; 0 = the same mean and covariance.
 
     Where a set has no more members than features have dimensions, its covariance is shrunk (`covariance`), as it would
@@ -29,7 +29,7 @@ def frechet_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]) -> floa
     return float(max(0.0, difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))
 
 
-def kernel_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]) -> float:
+def kernel_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d2"]) -> float:
     """Squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased: about 0, or below, for like sets.
 
     Raises:
