@@ -48,8 +48,8 @@ class ListWeights(WeightsCommand):
             f"{name}  [present]\n  embedded model: generator and encoder, part of this package" for name in EMBEDDED
         ]
         lines += [
-            f"{name}  [{'present' if path.is_file() else 'missing'}]\n  embedded encoder of the generator tiny, part of "
-            "this package"
+            f"{name}  [{'present' if path.is_file() else 'missing'}]\n"
+            "  embedded encoder of the generator tiny, part of this package"
             for name, path in EMBEDDED_ENCODERS.items()
         ]
         lines += ["\n".join(self._lines(entry, place)) for entry, place in places]

@@ -7,7 +7,6 @@ measured as they are, with their own cameras. Networks whose files are absent ar
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -108,7 +107,7 @@ class Evaluator:
             "refine": None if refine is None else asdict(refine),
             "seed": self.config.seed,
             "peak_memory": self.memory.words,
-            "machine": f"{platform.machine()}, {self.generator.device}, {torch.get_num_threads()} thread(s), "
+            "machine": f"{self.generator.device}, {torch.get_num_threads()} thread(s), "
             f"torch {torch.__version__}, threedpsp {version()}",
         }
 
