@@ -16,6 +16,8 @@ from .errors import KernelUnavailableError
 
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
+OPS = ("sample_planes", "query_points", "render_rays", "bias_act", "upfirdn2d", "modulated_conv2d")
+
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loaded: ctypes.CDLL | KernelUnavailableError | None = None
@@ -68,8 +70,8 @@ def _as_c(value: Argument) -> object:
 
 def available_implementations(op: str) -> tuple[str, ...]:
     """Implementations of an op that can run on this machine, slowest first; may compile."""
-    if op not in ("sample_planes", "query_points", "render_rays"):
-        raise ValueError(f"There is no op '{op}'; there are sample_planes, query_points and render_rays.")
+    if op not in OPS:
+        raise ValueError(f"There is no op '{op}'; there are {', '.join(OPS)}.")
     try:
         library()
     except KernelUnavailableError:

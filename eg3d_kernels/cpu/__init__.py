@@ -1,6 +1,9 @@
-"""The ops in C++, registered with torch: float32 on the CPU, first derivatives only."""
+"""The ops in C++, registered with torch: float32 on the CPU, first derivatives only (upfirdn2d: all)."""
 
+from .bias_act import bias_act
+from .modulated_conv2d import modulated_conv2d
 from .render_rays import render_rays
 from .sample_planes import sample_planes
+from .upfirdn2d import upfirdn2d
 
-__all__ = ["render_rays", "sample_planes"]
+__all__ = ["bias_act", "modulated_conv2d", "render_rays", "sample_planes", "upfirdn2d"]

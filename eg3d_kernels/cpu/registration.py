@@ -11,7 +11,12 @@ from torch.library import CustomOpDef
 NAMESPACE = re.sub(r"\W", "_", __package__)
 
 
-def operator(schema: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
-    """Decorator: make a function the CPU implementation of `name(arguments) -> results`."""
+def operator(schema: str, mutates: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], CustomOpDef]:
+    """Decorator: make a function the CPU implementation of `name(arguments) -> results`.
+
+    mutates: the arguments that it changes, marked (a!), (b!) in the schema too.
+    """
     name, _, signature = schema.partition("(")
-    return torch.library.custom_op(f"{NAMESPACE}::{name}", mutates_args=(), device_types="cpu", schema="(" + signature)
+    return torch.library.custom_op(
+        f"{NAMESPACE}::{name}", mutates_args=mutates, device_types="cpu", schema="(" + signature
+    )

@@ -1,7 +1,6 @@
 """StyleGAN2's building blocks with EG3D's parameter names: equalised layers, modulated convolutions.
 
-Convolutions are computed as scale the input, convolve with shared weights, scale the output: the same numbers as
-per-sample weights, but one dense convolution for the whole batch. Source: EG3D's published network, by its formulas.
+Source: EG3D's published network, by its formulas.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .. import kernels
 
 NoiseMode = Literal["const", "none", "random"]
 LRELU_SLOPE = 0.2
@@ -40,20 +41,9 @@ class FullyConnected(nn.Module):
         return F.leaky_relu(y, LRELU_SLOPE) * LRELU_GAIN if self.lrelu else y
 
 
-def resample_kernel(x: Tensor) -> Tensor:
-    """The filter 4 outer([1,3,3,1])/64 as a depthwise kernel [C,1,4,4] for x [N,C,H,W]."""
-    taps = x.new_tensor([1.0, 3.0, 3.0, 1.0])
-    return (torch.outer(taps, taps) / 16).expand(x.shape[1], 1, 4, 4)
-
-
 def upsample2(x: Tensor) -> Tensor:
-    """[N,C,H,W] -> [N,C,2H,2W]: zero insertion, pad (2,1), filter."""
-    return F.conv_transpose2d(x, resample_kernel(x), stride=2, padding=1, groups=x.shape[1])
-
-
-def blur_transposed(x: Tensor) -> Tensor:
-    """[N,C,2H+1,2W+1] (of a transposed convolution) -> [N,C,2H,2W]: pad by 1, filter."""
-    return F.conv2d(x, resample_kernel(x), padding=1, groups=x.shape[1])
+    """[N,C,H,W] -> [N,C,2H,2W] by the filter [1,3,3,1]."""
+    return kernels.upfirdn2d(x, kernels.BLUR_TAPS, up=2, padding=(2, 1))
 
 
 class ModulatedConv(nn.Module):
@@ -65,10 +55,6 @@ class ModulatedConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.conv_clamp = conv_clamp
-
-    def clamped(self, x: Tensor) -> Tensor:
-        """Clamp to +-conv_clamp where the layer has one."""
-        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
 
 class SynthesisLayer(ModulatedConv):
@@ -107,23 +93,17 @@ class SynthesisLayer(ModulatedConv):
     def forward(
         self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
     ) -> Tensor:
-        """x [N,in,H,W], w [N,w_dim] -> [N,out,H',W'].
-
-        LeakyReLU commutes with a positive gain, so sqrt(2) is applied to what goes in.
-        """
-        styles = self.affine(w)
-        weight = self.weight.to(memory_format=torch.channels_last)
-        x = x * styles[:, :, None, None]
-        if self.up:
-            x = blur_transposed(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        else:
-            x = F.conv2d(x, weight, padding=1)
-        demodulation = (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt() * LRELU_GAIN
-        x = torch.addcmul(self.bias[:, None, None] * LRELU_GAIN, x, demodulation[:, :, None, None])
-        noise = self.noise(x, noise_mode, generator)
-        if noise is not None:
-            x = x + noise * LRELU_GAIN
-        return self.clamped(F.leaky_relu(x, LRELU_SLOPE))
+        """x [N,in,H,W], w [N,w_dim] -> [N,out,H',W']."""
+        x = kernels.modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
+        return kernels.bias_act(
+            x,
+            self.bias,
+            noise=self.noise(x, noise_mode, generator),
+            activation="leaky_relu",
+            gain=LRELU_GAIN,
+            clamp=self.conv_clamp,
+            in_place=True,
+        )
 
 
 class ToRGB(ModulatedConv):
@@ -136,4 +116,5 @@ class ToRGB(ModulatedConv):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x [N,in,H,W], w [N,w_dim] -> [N,out,H,W]."""
         styles = self.affine(w) * self.style_gain
-        return self.clamped(F.conv2d(x * styles[:, :, None, None], self.weight, self.bias))
+        x = kernels.modulated_conv2d(x, self.weight, styles, demodulate=False)
+        return kernels.bias_act(x, self.bias, clamp=self.conv_clamp, in_place=True)

@@ -1,0 +1,132 @@
+"""`modulated_conv2d`: torch's own convolution, channels last, with compiled scaling and filtering around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d
+
+from .._backend import call
+from ..reference.modulated_conv2d import demodulation
+from ..resampling import BLUR_TAPS
+from .images import channels_last, new_images
+from .registration import operator
+from .upfirdn2d import resampled, transposed
+
+BLUR = (BLUR_TAPS, 1, 1, 1)
+"""Taps, up, down and padding after the transposed convolution."""
+
+
+def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
+    """See `eg3d_kernels.modulated_conv2d`."""
+    return forward(x, weight, styles, demodulate, up)
+
+
+@operator("modulated_conv2d(Tensor x, Tensor weight, Tensor styles, bool demodulate, bool up) -> Tensor")
+def forward(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
+    """Channels last."""
+    factors = demodulation(weight, styles) if demodulate else None  # [n, o]
+    if not x.numel():
+        return _new_output(x, weight, styles, demodulate, up).zero_()
+    x = channels_last(x)
+    if x.shape[0] == 1 and x.shape[2] * x.shape[3] > weight.shape[2] ** 2:  # fewer weights to scale than pixels
+        weight = weight * styles[0, :, None, None]
+        if factors is not None:
+            weight, factors = weight * factors[0, :, None, None, None], None
+    else:
+        x = scale_channels(x, styles)[0]
+    if up:
+        raw = conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        return resampled(raw, *BLUR, [2 * side for side in x.shape[2:]], factors)
+    out = channels_last(conv2d(x, weight, padding=weight.shape[2] // 2))
+    return out if factors is None else scale_channels(out, factors, out=out)[0]
+
+
+@forward.register_fake
+def _new_output(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
+    n, _, h, w = x.shape
+    return new_images(x, (n, weight.shape[0], *((2 * h, 2 * w) if up else (h, w))))
+
+
+def scale_channels(
+    x: Tensor, scale: Tensor, other: Tensor | None = None, out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """x [n, c, h, w] times scale [n, c], into `out` if given; and the sums over pixels of x times `other` [n, c]."""
+    n, c, h, w = x.shape
+    out = new_images(x, x.shape) if out is None else out
+    dots = x.new_empty((0,) if other is None else (n, c))
+    other = None if other is None else channels_last(other)
+    call("eg3d_scale_channels", channels_last(x), scale.contiguous(), other, out, dots, n, h * w, c)
+    return out, dots
+
+
+@operator(
+    "modulated_conv2d_backward(Tensor grad, Tensor x, Tensor weight, Tensor styles, Tensor y, bool demodulate, bool up,"
+    " bool[] needed) -> (Tensor, Tensor, Tensor)"
+)
+def backward(
+    grad: Tensor, x: Tensor, weight: Tensor, styles: Tensor, y: Tensor, demodulate: bool, up: bool, needed: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and styles, from the result y; those not needed are empty."""
+    of_x, of_weight, of_styles = _new_gradients(grad, x, weight, styles, y, demodulate, up, needed)
+    if not x.numel():
+        return of_x, of_weight.zero_(), of_styles.zero_()
+    grad = channels_last(grad)
+    factors = None
+    if demodulate:
+        factors = demodulation(weight, styles)
+        grad, of_factors = scale_channels(grad, factors, y)
+        of_squares = -0.5 * factors.square() * of_factors  # [n, o]: of the squared lengths; y is already scaled
+    if up:
+        grad = resampled(grad, *transposed(*BLUR), [2 * side + 1 for side in x.shape[2:]], None)
+    scaled = scale_channels(x, styles)[0] if needed[1] else x  # read only for the weights' gradient
+    grad_scaled, grad_weight = _convolution_backward(grad, scaled, weight, up, [needed[0] or needed[2], needed[1]])
+    if grad_scaled is not None:
+        of_x, dots = scale_channels(grad_scaled, styles, x if needed[2] else None, of_x if needed[0] else None)
+        if needed[2]:
+            of_styles.copy_(dots)
+            if demodulate:
+                of_styles += 2 * styles * (of_squares @ weight.square().sum((2, 3)))
+    if grad_weight is not None:
+        of_weight.copy_(grad_weight)
+        if demodulate:
+            of_weight += 2 * weight * (of_squares.T @ styles.square())[:, :, None, None]
+    return of_x if needed[0] else x.new_empty(0), of_weight, of_styles
+
+
+@backward.register_fake
+def _new_gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, styles: Tensor, y: Tensor, demodulate: bool, up: bool, needed: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        new_images(x, x.shape) if needed[0] else x.new_empty(0),
+        weight.new_empty(weight.shape if needed[1] else (0,)),
+        styles.new_empty(styles.shape if needed[2] else (0,)),
+    )
+
+
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, up: bool, needed: list[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of x and weight of the convolution alone; None where not needed."""
+    stride, padding = (2, 0) if up else (1, weight.shape[2] // 2)
+    used = weight.transpose(0, 1) if up else weight
+    settings = ([stride] * 2, [padding] * 2, [1, 1], up, [0, 0], 1)
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, used, None, *settings, [*needed, False])
+    return of_x, of_weight.transpose(0, 1) if up and of_weight is not None else of_weight
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, styles, ctx.demodulate, ctx.up = inputs
+    ctx.save_for_backward(x, weight, styles, output)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    needed = list(ctx.needs_input_grad[:3])
+    found = backward(grad, *ctx.saved_tensors, ctx.demodulate, ctx.up, needed)
+    return (*(g if need else None for g, need in zip(found, needed, strict=True)), None, None)
+
+
+forward.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,37 @@
+// Scaling the channels of images, by which convolutions are modulated and demodulated. Arrays are contiguous: x, other and
+// out [n, pixels, channels], scale and dots [n, channels].
+#include "pixel_blocks.h"
+
+extern "C" {
+
+// out = x * scale, which may be x itself; dots = the sums over pixels of x * other, where other is not null.
+void eg3d_scale_channels(const float* x, const float* scale, const float* other, float* out, float* dots, int64_t n,
+                         int64_t pixels, int64_t channels, int64_t threads) {
+  eg3d::BlockSums sums(n, pixels, other ? channels : 0);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t block = 0; block < sums.blocks(); ++block) {
+    const int64_t image = sums.image(block);
+    const float* factors = scale + image * channels;
+    float* sum = sums.of(block);
+    for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
+      const int64_t start = (image * pixels + p) * channels;
+      const float* from = x + start;
+      float* to = out + start;
+      if (other) {
+        const float* with = other + start;
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) {
+          const float value = from[c];
+          sum[c] += value * with[c];
+          to[c] = value * factors[c];
+        }
+      } else {
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) to[c] = from[c] * factors[c];
+      }
+    }
+  }
+  if (other)
+    for (int64_t image = 0; image < n; ++image) sums.add_up(image, dots + image * channels);
+}
+}
