@@ -26,11 +26,8 @@ ENCODED = 0.65
 """Identity of tiny's encoder alone: .595 measured, with a margin for a decoder's and a CPU's rounding. dlib calls below
 .6 one person; strangers among photos lie about .78 apart, but tiny's heads look alike: the nearest of another person
 measured .60."""
-REFINE_STEPS = 20
-"""Updates that Refine makes here in place of the shipped 20 s: hardly more than that time allows on two quiet cores
-(they take 14 s), and the same figures on a busy machine."""
 REFINED = 0.45
-"""Identity after them: far below the encoder's, and below dlib's .6. Measured .145 at the model's own 128 pixels and
+"""Identity after Refine: far below the encoder's, and below dlib's .6. Measured .145 at the model's own 128 pixels and
 .182 on a frame of the video at 512."""
 MOVES = 0.2
 """Mean difference of neighbouring frames in levels of 255, at the least: swing turns slowest at its ends, .49 measured;

@@ -16,11 +16,9 @@ from tests.comfyui.environment import environment
 from tests.comfyui.server import Server
 from tests.comfyui.thumbnails import thumbnail
 from tests.comfyui.workflow_layout import laid_out
-from tests.comfyui.workflows import API_FOLDER, SHIPPED, changed, numbers
+from tests.comfyui.workflows import API_FOLDER, SHIPPED
 
 FOLDER = API_FOLDER.parent
-REFINE_STEPS = 30
-"""About what two quiet cores do in the workflows' 20 seconds; a number, so that a busy machine makes the same."""
 
 
 def main() -> None:
@@ -49,8 +47,6 @@ def make_thumbnails(server: Server, paths: list[Path]) -> None:
     client = server.client()
     for path in paths:
         workflow = json.loads(path.read_text())
-        if numbers(workflow, "ThreeDpSpRefine"):
-            workflow = changed(workflow, "ThreeDpSpRefine", steps=REFINE_STEPS)
         target = FOLDER / f"{path.stem}.jpg"
         client.free()  # so that every node shows its pictures in this run
         thumbnail(path.stem, workflow, client.succeed(workflow), client, server).save(target, quality=85, optimize=True)

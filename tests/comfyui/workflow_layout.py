@@ -80,7 +80,11 @@ LAYOUTS = {
     ),
     "photo_to_turntable_refined": Layout(
         "Photo to turntable, refined",
-        (OWN_PHOTO, "Press **Run**: Refine works 20 seconds on the likeness.", "More **seconds**, more likeness."),
+        (
+            OWN_PHOTO,
+            "Press **Run**: Refine makes 30 updates, in about 20 seconds on two CPU cores.",
+            "More **steps**, more likeness; 0 steps: as many as the **seconds** allow.",
+        ),
         (
             ("Photo", (NOTE, "2")),
             ("Face", ("3", "4")),
