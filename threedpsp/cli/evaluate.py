@@ -75,7 +75,7 @@ class Evaluate(ModelCommand):
             raise InputError(f"Two folders given, {self.photos} and {self.data}. Give one.")
         from ..encoder.refine import RefineConfig
         from ..evaluation.methods import REFINE, parse_methods
-        from ..evaluation.protocol import EvaluationConfig, evaluate, photos_of
+        from ..evaluation.protocol import EvaluationConfig, evaluate, load_inception, photos_of
         from ..weights.systems import identity_network
 
         photos_of(folder)
@@ -93,8 +93,9 @@ class Evaluate(ModelCommand):
             shown=self.shown if self.output is not None else 0,
         )
         arcface = identity_network(self.identity, self.weights_dirs)
+        inception = load_inception(self.weights_dirs)
         with nullcontext() if self.output is None else output_dir(self.output) as output:
-            report = evaluate(self._methods(), folder, config, self._on_photo, arcface)
+            report = evaluate(self._methods(), folder, config, self._on_photo, arcface, inception)
             if output is not None:
                 from ..evaluation.page import write_report
 

@@ -64,7 +64,7 @@ MEASURES: dict[str, Measure] = {
         "Fréchet VGG", "", "lower", "not FID: Fréchet distance of ST-LPIPS' VGG16 features (deepest map, averaged)"
     ),
     "kernel_vgg": Measure("Kernel VGG", "", "lower", "not KID: squared MMD, cubic kernel, of the same features", 4),
-    "fid": Measure("FID", "", "lower", "Inception of 2015, pool features", 2),
+    "fid": Measure("FID", "", "lower", "pytorch-fid's Inception, pool features; of few photos far larger", 2),
     "kid": Measure("KID", "", "lower", "squared MMD, cubic kernel, of the same features", 4),
 }  # fmt: skip
 

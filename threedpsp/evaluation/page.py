@@ -18,7 +18,7 @@ from ..export.images import enlarge, to_uint8
 from ..output import atomic_write
 from .measures import measure_of
 from .plots import plots
-from .report import SET_DISTANCES, EvaluationReport, column_name
+from .report import EvaluationReport, column_name
 
 SHOWN_SIDE = 128  # smaller pictures are enlarged to it
 LARGEST_SIDE = 192  # larger ones are shrunk to it
@@ -161,7 +161,8 @@ def _image(image: Tensor, words: str) -> str:
 def _lists(report: EvaluationReport) -> str:
     """Methods, measures and protocol in words."""
     methods = [(m.name, f"{m.system}, {m.steps} step(s); {', '.join(m.files)}") for m in report.methods]
-    measures = [(measure_of(f).heading, measure_of(f).words) for f in (*report.figures, *SET_DISTANCES)]
+    sets = dict.fromkeys(figure.split("/")[1] for _, figure in report.sets)
+    measures = [(measure_of(f).heading, measure_of(f).words) for f in (*report.figures, *sets)]
     protocol = [(name, str(value)) for name, value in report.protocol.items() if value not in (None, {})]
     text = ""
     for title, entries in (("Methods", methods), ("Measures", measures), ("Protocol", protocol)):

@@ -19,10 +19,13 @@ from ..encoder.inversion import resize_photo, step_count
 from ..encoder.refine import RefineConfig
 from ..errors import InputError, ThreeDPSPError
 from ..metrics.arcface import ArcFaceIdentity
+from ..metrics.inception import Inception
 from ..pipeline import Pipeline
 from ..preprocessing.prepared_folder import PreparedPhoto
 from ..types import FaceCrop, Inversion
 from ..version import version
+from ..weights.catalogue import entry_named
+from ..weights.search import locate
 from .memory import PeakMemory
 from .methods import LoadedMethod, steps_of
 from .photos import ALIGNED, AS_THEY_ARE, crop_of, photos_of
@@ -68,9 +71,13 @@ class Evaluator:
     """The compared methods and the networks that measure them."""
 
     def __init__(
-        self, methods: Sequence[LoadedMethod], config: EvaluationConfig, arcface: ArcFaceIdentity | None = None
+        self,
+        methods: Sequence[LoadedMethod],
+        config: EvaluationConfig,
+        arcface: ArcFaceIdentity | None = None,
+        inception: Inception | None = None,
     ) -> None:
-        """`methods`: all with one generator. `arcface`: measures identity; default: dlib's network does.
+        """All methods with one generator. `arcface` measures identity (default: dlib's network), `inception` FID.
 
         Raises:
             InputError: no method, or the method "refine" without settings.
@@ -82,7 +89,8 @@ class Evaluator:
         self.methods = tuple(methods)
         self.config = config
         self.generator = methods[0].pipelines[0].generator
-        self.scorer = Scorer(self.generator.device, config.yaw_degrees, config.novel_yaw_degrees, arcface)
+        yaws, novel_yaw = config.yaw_degrees, config.novel_yaw_degrees
+        self.scorer = Scorer(self.generator.device, yaws, novel_yaw, arcface, inception)
         self.memory = PeakMemory(self.generator.device)
 
     def protocol(self, prepared: bool = False) -> dict[str, Any]:
@@ -98,8 +106,13 @@ class Evaluator:
             f"+-{turned or 'none'}, pitch 0, mean of both sides; {identity.novel_words}",
             "geometry": f"pose and depth at the photo's view and at yaws up to {GEOMETRY_YAW:g} degrees; "
             "pose: MediaPipe's landmarks found in the render, camera fitted to them (good to about 3 degrees)",
-            "sets": "frechet_vgg, kernel_vgg: ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged; "
-            "photos against renders from the photos' cameras; neither FID nor KID, which need Inception",
+            "sets": "photos against renders from the photos' cameras; frechet_vgg, kernel_vgg (neither FID nor KID): "
+            "ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged"
+            + (
+                ""
+                if self.scorer.inception is None
+                else "; fid, kid: pytorch-fid's Inception, pool features, no shrinking"
+            ),
             "left_out": self.scorer.left_out,
             "intervals": f"95 %, percentile bootstrap over photos, {RESAMPLES} resamples, seed {self.config.seed}; "
             "several seeds of a method are averaged photo by photo first",
@@ -173,6 +186,7 @@ def evaluate(
     config: EvaluationConfig,
     on_photo: Callable[[int, int, list[PhotoScores]], None] | None = None,
     arcface: ArcFaceIdentity | None = None,
+    inception: Inception | None = None,
 ) -> EvaluationReport:
     """Every photo of a folder, or every crop of a prepared one, with every method.
 
@@ -182,9 +196,10 @@ def evaluate(
         config: how.
         on_photo: called with (done, total, that photo's rows) after each.
         arcface: measures identity; default: dlib's network does.
+        inception: for FID and KID (see `load_inception`); without it they are left out.
     """
     photos = photos_of(folder, config.limit)
-    evaluator = Evaluator(methods, config, arcface)
+    evaluator = Evaluator(methods, config, arcface, inception)
     rows: list[PhotoScores] = []
     for index, photo in enumerate(photos):
         scores = evaluator.photo(photo, shown=index < config.shown)
@@ -194,6 +209,16 @@ def evaluate(
     reported = [ReportedMethod(m.name, m.pipelines[0].encoder.method, m.files, _steps(m, config)) for m in methods]
     protocol = evaluator.protocol(isinstance(photos[0], PreparedPhoto))
     return EvaluationReport(protocol, tuple(reported), tuple(rows), config.seed, evaluator.scorer.shown_yaw)
+
+
+def load_inception(weights_dirs: Sequence[str | Path] = ()) -> Inception | None:
+    """The network of FID and KID where its file is in the search path; None where it is not.
+
+    Raises:
+        WeightsError: the file is damaged, or holds another network.
+    """
+    path = locate(entry_named("inception"), weights_dirs)
+    return None if path is None else Inception.from_file(path)
 
 
 def _seeds(method: LoadedMethod) -> range:

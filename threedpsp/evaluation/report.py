@@ -7,9 +7,9 @@ import io
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,20 @@ from ..metrics.set_distance import frechet_distance, kernel_distance
 from .measures import Measure, measure_of, place_of, yaw_of
 from .statistics import Estimate, estimate, paired_difference
 
-SET_DISTANCES = {"frechet_vgg": frechet_distance, "kernel_vgg": kernel_distance}
+SET_DISTANCES: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "frechet_vgg": ("vgg", frechet_distance),
+    "kernel_vgg": ("vgg", kernel_distance),
+    "fid": ("inception", partial(frechet_distance, shrink=False)),
+    "kid": ("inception", kernel_distance),
+}
+"""Figures of whole sets: the network whose features are compared, and how."""
 
 
 @dataclass(frozen=True)
 class PhotoScores:
     """One photo by one method and seed: figures by stage/measure, or why there are none.
 
-    features, pictures: by stage, and of the photo itself under "photo"; not part of the written figures.
+    features (by network), pictures: by stage, and of the photo itself under "photo"; not part of the written figures.
     """
 
     photo: str
@@ -34,7 +40,7 @@ class PhotoScores:
     seed: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     error: str | None = None
-    features: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    features: dict[str, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
     pictures: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,9 +150,10 @@ class EvaluationReport:
                 rows = [row for row in rows if stage in row.features and "photo" in row.features]
                 if len(rows) < 2:
                     continue
-                photos, renders = (np.stack([row.features[part] for row in rows]) for part in ("photo", stage))
-                for name, distance in SET_DISTANCES.items():
-                    found[method, f"{stage}/{name}"][seed] = distance(photos, renders)
+                for name, (network, distance) in SET_DISTANCES.items():
+                    if all(network in row.features[stage] for row in rows):
+                        parts = [np.stack([r.features[part][network] for r in rows]) for part in ("photo", stage)]
+                        found[method, f"{stage}/{name}"][seed] = distance(*parts)
         return dict(found)
 
     def set_mean(self, method: str, figure: str) -> float | None:

@@ -16,10 +16,13 @@ from ..errors import MissingDependencyError
 from ..metrics.arcface import ArcFaceIdentity
 from ..metrics.dists import DISTS
 from ..metrics.identity import SAME_PERSON
+from ..metrics.inception import Inception
 from ..metrics.perceptual import LPIPS, STLPIPS
 from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
 from ..types import FaceCrop, Inversion, Render
+from ..weights.catalogue import entry_named
+from ..weights.search import how_to_get
 from .depth_agreement import depth_disagreement
 from .identity import ArcFaceMeasure, DlibMeasure, IdentityMeasure, render_landmarks
 from .measures import SAME, at_yaw
@@ -31,10 +34,10 @@ GEOMETRY_YAW = 30.0  # degrees; landmarks of views turned further tell too littl
 
 @dataclass(frozen=True)
 class Scored:
-    """figures: by name. features: of the photo's view [d]. pictures: that view, then two turned ones."""
+    """figures: by name. features: of the photo's view, by network. pictures: that view, then two turned ones."""
 
     figures: dict[str, float]
-    features: np.ndarray
+    features: dict[str, np.ndarray]
     pictures: tuple[Tensor, ...]
 
 
@@ -47,6 +50,7 @@ class Scorer:
         yaw_degrees: Sequence[float] = (15.0, 30.0, 45.0),
         novel_yaw_degrees: float = 20.0,
         arcface: ArcFaceIdentity | None = None,
+        inception: Inception | None = None,
     ) -> None:
         """Loads the networks; those whose files are absent are named in `left_out`.
 
@@ -55,6 +59,7 @@ class Scorer:
             yaw_degrees: views at each angle to both sides are measured.
             novel_yaw_degrees: one more such angle, whose figure is called novel_identity.
             arcface: measures identity; default: dlib's network does.
+            inception: for FID and KID; without it they are left out.
 
         Raises:
             MissingDependencyError: what identity by dlib or ST-LPIPS needs is not installed.
@@ -77,6 +82,9 @@ class Scorer:
                 self.perceptual[name] = network().to(device)
             except MissingDependencyError as error:
                 self.left_out[name] = str(error)
+        self.inception = None if inception is None else inception.to(device)
+        if inception is None:
+            self.left_out["fid, kid"] = f"Inception's weights are not there. {how_to_get(entry_named('inception'))}"
         self.identity: IdentityMeasure = DlibMeasure(device) if arcface is None else ArcFaceMeasure(arcface, device)
         self.finds_faces = self._finds_faces(needed=arcface is None)
 
@@ -91,10 +99,13 @@ class Scorer:
         return True
 
     @torch.no_grad()
-    def features(self, image: Float[Tensor, "1 3 r r"]) -> np.ndarray:
-        """VGG16's deepest map, its pixels at the length √512, averaged over them [512]: what sets are compared by."""
-        deepest = self.vgg.features(image)[-1]
-        return (deepest.mean((2, 3))[0].double() * deepest.shape[1] ** 0.5).cpu().numpy()
+    def features(self, image: Float[Tensor, "1 3 r r"]) -> dict[str, np.ndarray]:
+        """What sets are compared by: "vgg" [512], the mean pixel of VGG16's deepest map; "inception" [2048]."""
+        deepest = self.vgg.features(image)[-1]  # its pixels have unit length
+        found = {"vgg": deepest.mean((2, 3)) * deepest.shape[1] ** 0.5}
+        if self.inception is not None:
+            found["inception"] = self.inception(image)
+        return {name: features[0].double().cpu().numpy() for name, features in found.items()}
 
     @torch.no_grad()
     def score(self, pipeline: Pipeline, inversion: Inversion, crop: FaceCrop) -> Scored:

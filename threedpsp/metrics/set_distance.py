@@ -12,17 +12,18 @@ from numpy import ndarray
 from ..errors import InputError
 
 
-def frechet_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d2"]) -> float:
+def frechet_distance(a: Float[ndarray, "n d"], b: Float[ndarray, "m d2"], *, shrink: bool = True) -> float:
     """|mean a - mean b|² + tr(A + B - 2 (AB)^½) of the sets' features; 0 = the same mean and covariance.
 
     Where a set has no more members than features have dimensions, its covariance is shrunk (`covariance`), as it would
-    else leave most directions out. The figure falls with the number of members: compare sets of one size only.
+    else leave most directions out; FID as published does not (`shrink` False). The figure falls with the number of
+    members: compare sets of one size only.
 
     Raises:
         InputError: other shapes, fewer than two members, or numbers that are not finite.
     """
     a, b = _checked(a, b)
-    cov_a, cov_b = covariance(a), covariance(b)
+    cov_a, cov_b = (covariance(x) if shrink else np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     root = _square_root(cov_a)
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
     difference = a.mean(0) - b.mean(0)

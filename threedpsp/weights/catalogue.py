@@ -236,6 +236,17 @@ CATALOGUE: tuple[Entry, ...] = (
         home="torch-hub",
     ),
     Entry(
+        "inception",
+        "pt_inception-2015-12-05-6726825d.pth",
+        "FID's and KID's network: TensorFlow's Inception of 2015 as pytorch-fid converted it",
+        "Apache-2.0 (TensorFlow models; pytorch-fid)",
+        "https://github.com/mseitzer/pytorch-fid",
+        url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+        "pt_inception-2015-12-05-6726825d.pth",
+        about_size="about 96 MB",
+        sha256="6726825d",
+    ),
+    Entry(
         "bfm",
         "01_MorphableModel.mat",
         "Basel Face Model 2009, which the published preprocessing asks for",
