@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL_SECONDS = 240
-"""A cell that takes longer has failed: a whole notebook shall take less on two free cores."""
+CELL_SECONDS = 900
+"""A cell that takes longer hangs; other work on the machine must not fail it, so its cost is counted otherwise."""
 OURS_ARE_ERRORS = r"""
 import warnings
 warnings.filterwarnings("error", module=r"threedpsp|eg3d_kernels|__main__")
