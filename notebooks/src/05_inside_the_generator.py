@@ -195,7 +195,7 @@ figure.colorbar(shown, ax=axes, label="density", shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# **What to notice:** seen from the front this is a perfect head; cut open it is not one at all. The inside is solid
+# **What to notice:** seen from the front this is a decent head; cut open it is not one at all. The inside is solid
 # here and hollow there, and behind the face is no skull but ragged lumps. Nothing ever rewarded the model for the
 # inside of heads, nor for their backs: no training camera looked there, so the planes hold whatever they like.
 #
@@ -212,7 +212,7 @@ show_row(pictures, ["picture", "depth, near = white", "normals", "opacity"], hei
 # ## The mesh
 #
 # Marching cubes walks through the cube and lays triangles where the density crosses a level. The colours come from
-# pictures rendered around the head.
+# pictures rendered around the head. The top is flat because the mesh ends where a frontal picture does.
 
 # %%
 mesh = threedpsp.extract_mesh(generator, head, resolution=64)
