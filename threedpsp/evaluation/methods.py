@@ -97,8 +97,12 @@ def load_method(
             pipelines = (one(spec.name, None),)
     except WeightsError as error:
         names = ", ".join([*METHODS, REFINE])
-        known = "" if spec.files or refine or spec.system else f" There is no method '{spec.name}'; there are: {names}."
-        raise WeightsError(f"Method {spec.name}: {error}{known}") from error
+        hint = f" Or name its file: --methods {spec.name}=FILE."
+        if spec.files or refine:
+            hint = ""
+        elif spec.system is None:
+            hint = f" There is no method '{spec.name}'; there are: {names}."
+        raise WeightsError(f"Method {spec.name}: {error}{hint}") from error
     return LoadedMethod(spec.name, pipelines, spec.files or (_default_file(spec, encoder),), refine)
 
 

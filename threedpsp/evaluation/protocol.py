@@ -97,22 +97,19 @@ class Evaluator:
         """The protocol as data; `prepared`: the crops come from a prepared folder."""
         side = self.generator.config.img_resolution
         refine, identity = self.config.refine, self.scorer.identity
+        inception = "" if self.scorer.inception is None else "fid, kid: pytorch-fid's Inception, pool features"
         turned = ", ".join(f"{yaw:g}" for yaw in self.scorer.yaws)
         return {
             "generator": self.generator.fingerprint,
             "crop": f"{AS_THEY_ARE if prepared else ALIGNED}, whole crop, area-resized to {side}",
-            "metrics": f"PSNR, SSIM (11x11 Gaussian), {', '.join(self.scorer.perceptual)}, {identity.words}",
+            "metrics": f"PSNR, SSIM (11x11 Gaussian), {', '.join((*self.scorer.perceptual, 'st_lpips_vgg'))}, "
+            f"{identity.words}",
             "novel_views": f"yaw +-{self.config.novel_yaw_degrees:g} degrees (novel_{identity.name}) and "
             f"+-{turned or 'none'}, pitch 0, mean of both sides; {identity.novel_words}",
             "geometry": f"pose and depth at the photo's view and at yaws up to {GEOMETRY_YAW:g} degrees; "
             "pose: MediaPipe's landmarks found in the render, camera fitted to them (good to about 3 degrees)",
             "sets": "photos against renders from the photos' cameras; frechet_vgg, kernel_vgg (neither FID nor KID): "
-            "ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged"
-            + (
-                ""
-                if self.scorer.inception is None
-                else "; fid, kid: pytorch-fid's Inception, pool features, no shrinking"
-            ),
+            "ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged" + (inception and f"; {inception}"),
             "left_out": self.scorer.left_out,
             "intervals": f"95 %, percentile bootstrap over photos, {RESAMPLES} resamples, seed {self.config.seed}; "
             "several seeds of a method are averaged photo by photo first",

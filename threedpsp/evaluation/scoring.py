@@ -71,7 +71,7 @@ class Scorer:
         self.shown_yaw = min(self.angles, key=lambda angle: abs(angle - SHOWN_YAW))
         self.left_out: dict[str, str] = {}
         self.vgg = STLPIPS("vgg").to(device)
-        self.perceptual: dict[str, nn.Module] = {"st_lpips_alex": STLPIPS("alex").to(device), "st_lpips_vgg": self.vgg}
+        self.perceptual: dict[str, nn.Module] = {"st_lpips_alex": STLPIPS("alex").to(device)}
         optional: dict[str, Callable[[], nn.Module]] = {
             "lpips_alex": lambda: LPIPS("alex"),
             "lpips_vgg": lambda: LPIPS("vgg"),
@@ -101,7 +101,10 @@ class Scorer:
     @torch.no_grad()
     def features(self, image: Float[Tensor, "1 3 r r"]) -> dict[str, np.ndarray]:
         """What sets are compared by: "vgg" [512], the mean pixel of VGG16's deepest map; "inception" [2048]."""
-        deepest = self.vgg.features(image)[-1]  # its pixels have unit length
+        return self._features(image, self.vgg.features(image)[-1])
+
+    def _features(self, image: Tensor, deepest: Tensor) -> dict[str, np.ndarray]:
+        """The same, with VGG16's deepest map at hand; its pixels have unit length."""
         found = {"vgg": deepest.mean((2, 3)) * deepest.shape[1] ** 0.5}
         if self.inception is not None:
             found["inception"] = self.inception(image)
@@ -115,17 +118,19 @@ class Scorer:
             InputError: the crop lacks what the identity measure needs.
         """
         photo = resize_photo(crop.image, pipeline.generator.config.img_resolution).to(self.device)
-        (own,) = pipeline.render(inversion, inversion.camera)
+        own = inversion.render or next(iter(pipeline.render(inversion, inversion.camera)))
         image = own.image.clamp(-1, 1)
         figures = {"l2": l2(image, photo).item(), "psnr": psnr(image, photo).item(), "ssim": ssim(image, photo).item()}
+        maps = self.vgg.features(image)
         figures |= {name: network(image, photo).item() for name, network in self.perceptual.items()}
+        figures["st_lpips_vgg"] = self.vgg.distance(maps, self.vgg.features(photo)).item()
         embedding = self.identity.of_photo(photo, crop)
         distance = self.identity.distance(image, crop, embedding)
         figures[self.identity.name] = distance
         if self.identity.name == "identity":
             figures[SAME] = float(distance < SAME_PERSON)
         turned, pictures = self._turned(pipeline, inversion, own, embedding)
-        return Scored(figures | turned, self.features(image), (image.cpu(), *pictures))
+        return Scored(figures | turned, self._features(image, maps[-1]), (image.cpu(), *pictures))
 
     def _turned(
         self, pipeline: Pipeline, inversion: Inversion, own: Render, embedding: Tensor

@@ -85,8 +85,8 @@ def load_inverter(
     """What turns photos into heads, in eval mode, frozen, on the generator's device, bound to the generator.
 
     Args:
-        name: "tiny", "tiny-psp", "tiny-e4e", a file (3DpSp's, pSp's, e4e's or TriPlaneNet's, official or ours), or a folder with
-            encoder.safetensors.
+        name: "tiny", "tiny-psp", "tiny-e4e", a file (3DpSp's, pSp's, e4e's or TriPlaneNet's, official or ours), or a
+            folder with encoder.safetensors.
         generator: the one it must belong to. A file of ours knows its generator; official files do not, so that only
             the sizes can be checked: give the generator that the network was trained with.
         method: for encoders: "e4e" or "psp", where the file does not say which.
