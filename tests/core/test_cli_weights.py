@@ -17,7 +17,7 @@ from tests.golden import golden_path
 from threedpsp.cli import main
 from threedpsp.weights import download as download_module
 from threedpsp.weights import recognise as recognising
-from threedpsp.weights.catalogue import CATALOGUE, Entry
+from threedpsp.weights.catalogue import CATALOGUE, EMBEDDED_ENCODERS, Entry
 from threedpsp.weights.download import Downloaded
 from threedpsp.weights.recognise import Recognised
 
@@ -246,3 +246,19 @@ def test_help_is_there(command: list[str], capsys: Capture):
 def test_generator_and_model_are_the_same_option(capsys: Capture):
     for option in ("--generator", "--model"):
         assert main(["render", "missing.safetensors", option, "nothing-of-this-name"]) != 0
+
+
+def test_list_and_check_know_the_embedded_encoders(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture):
+    monkeypatch.setitem(EMBEDDED_ENCODERS, "tiny-psp", model / "encoder.safetensors")
+    monkeypatch.setitem(EMBEDDED_ENCODERS, "tiny-e4e", model / "absent.safetensors")
+    assert main(["weights", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "tiny-psp  [present]" in said and "tiny-e4e  [missing]" in said
+    assert main(["weights", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["embedded_encoders"]
+    assert listed == {"tiny-psp": str(model / "encoder.safetensors"), "tiny-e4e": None}
+    assert main(["weights", "check", "tiny-psp", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["usable"]
+    assert main(["weights", "check", "tiny-e4e"]) == 6
+    assert "its file is missing" in capsys.readouterr().err
+    assert main(["weights", "download", "tiny-psp"]) == 2

@@ -11,6 +11,7 @@ from threedpsp.eg3d.generator import Generator
 from threedpsp.errors import InputError, WeightsError
 from threedpsp.evaluation.methods import MethodSpec, load_method, parse_methods, steps_of
 from threedpsp.weights.catalogue import EMBEDDED_ENCODERS
+from threedpsp.weights.load import load_inverter
 from threedpsp.weights.systems import load_generator
 
 
@@ -82,3 +83,11 @@ def test_missing_files_are_named_with_the_method(tmp_path: Path, generator: Gene
         load_method(MethodSpec("tiny-psp"), generator, empty)
     with pytest.raises(WeightsError, match="There is no method 'triplanenet'; there are: 3dpsp, .*pti, refine"):
         load_method(MethodSpec("triplanenet"), generator, empty)
+
+
+def test_embedded_encoders_load_by_name(folder: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch):
+    for method in ("psp", "e4e"):
+        monkeypatch.setitem(EMBEDDED_ENCODERS, f"tiny-{method}", folder / f"{method}.safetensors")
+        assert load_inverter(f"tiny-{method}", generator).method == method
+        loaded = load_method(MethodSpec(f"tiny-{method}"), generator, folder)
+        assert [pipeline.encoder.method for pipeline in loaded.pipelines] == [method]

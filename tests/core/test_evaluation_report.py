@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def test_page_shows_names_as_text(report: EvaluationReport):
 
 
 def test_page_without_plots_says_what_is_missing(report: EvaluationReport, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "pip install matplotlib" in page(report)
 
 
