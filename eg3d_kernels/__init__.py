@@ -1,6 +1,6 @@
 """Numeric operations of EG3D: one contract each, in plain torch and compiled."""
 
-from ._backend import Implementation, available_implementations, unavailable_reason
+from ._backend import Implementation, available_implementations, image_format, unavailable_reason
 from .bias_act import bias_act
 from .errors import KernelUnavailableError
 from .modulated_conv2d import modulated_conv2d
@@ -19,6 +19,7 @@ __all__ = [
     "RayOutputs",
     "available_implementations",
     "bias_act",
+    "image_format",
     "modulated_conv2d",
     "query_points",
     "render_rays",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from typing import Literal
@@ -16,12 +17,25 @@ from .errors import KernelUnavailableError
 
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
+Preference = Literal["auto", "reference", "published"]
 OPS = ("sample_planes", "query_points", "render_rays", "bias_act", "upfirdn2d", "modulated_conv2d")
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loaded: ctypes.CDLL | KernelUnavailableError | None = None
 _warned = False
+_forked = False
+
+
+def _after_fork() -> None:
+    """In a forked child: another thread of the parent may hold the lock, and the threads of OpenMP are gone."""
+    global _lock, _forked
+    _lock = threading.Lock()
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def library() -> ctypes.CDLL:
@@ -51,9 +65,11 @@ Argument = Tensor | int | float | Sequence[int] | ctypes.Structure | None
 def call(function: str, *arguments: Argument) -> None:
     """Call a function of the library; tensors and structures go as pointers, and tensors must be contiguous.
 
-    The number of threads, that of torch, is added as the last argument.
+    The number of threads is added as the last argument: that of torch; 1 in a forked process, where OpenMP would wait
+    for threads that it does not have.
     """
-    getattr(library(), function)(*map(_as_c, arguments), ctypes.c_int64(torch.get_num_threads()))
+    threads = 1 if _forked else torch.get_num_threads()
+    getattr(library(), function)(*map(_as_c, arguments), ctypes.c_int64(threads))
 
 
 def _as_c(value: Argument) -> object:
@@ -88,13 +104,39 @@ def unavailable_reason() -> str:
     return ""
 
 
+def preference() -> Preference:
+    """What the environment variable THREEDPSP_KERNELS makes of implementation="auto".
+
+    "auto" or nothing: the fastest; "reference": plain torch; "published": that, with images laid out as EG3D's code has
+    them, to compare with.
+
+    Raises:
+        ValueError: the variable says something else.
+    """
+    preferences: dict[str, Preference] = {
+        "": "auto",
+        "auto": "auto",
+        "reference": "reference",
+        "published": "published",
+    }
+    value = os.environ.get("THREEDPSP_KERNELS", "")
+    if value not in preferences:
+        raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
+    return preferences[value]
+
+
+def image_format() -> torch.memory_format:
+    """How images [n, c, h, w] lie in memory where the ops are fastest."""
+    return torch.contiguous_format if preference() == "published" else torch.channels_last
+
+
 def choose(op: str, implementation: Implementation, tensors: Sequence[Tensor]) -> Literal["reference", "cpu"]:
     """The implementation to run on these tensors.
 
     Raises:
         KernelUnavailableError: the named implementation cannot run here or on these tensors.
     """
-    if implementation == "reference":
+    if implementation == "reference" or (implementation == "auto" and preference() != "auto"):
         return "reference"
     if implementation not in ("auto", "cpu"):
         raise KernelUnavailableError(f"{op} has no implementation '{implementation}'; use auto, reference or cpu.")

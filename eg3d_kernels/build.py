@@ -20,7 +20,8 @@ import torch
 from .errors import KernelUnavailableError
 
 CSRC = Path(__file__).resolve().parent / "csrc"
-LIBRARY = {"win32": "eg3d_kernels.dll", "darwin": "eg3d_kernels.dylib"}.get(sys.platform, "eg3d_kernels.so")
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY = "eg3d_kernels" + SUFFIX
 GET_COMPILER = {
     "win32": "install clang: winget install LLVM.LLVM Microsoft.VisualStudio.2022.BuildTools",
     "darwin": "run: xcode-select --install",
@@ -39,26 +40,25 @@ def build() -> Path:
             line of the message says what to do; the rest is the compiler's output.
     """
     compiler, compile_flags, link_flags = toolchain()
-    made = cache_dir() / _key(compiler, compile_flags, link_flags) / LIBRARY
-    if made.is_file():
-        return made
-    ninja = find_ninja()
-    _log.info("Compiling the CPU kernels into %s (once, some seconds).", made.parent)
+    place = cache_dir() / _key(compiler, compile_flags, link_flags)
     try:
-        made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+        if made := _intact_library(place):
+            return made
+        ninja = find_ninja()
+        _log.info("Compiling the CPU kernels into %s (once, some seconds).", place)
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
             Path(folder, "build.ninja").write_text(_ninja_file(compiler, compile_flags, link_flags), encoding="utf-8")
             ran = subprocess.run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
             if ran.returncode:
                 output = ran.stdout + ran.stderr
                 why = next((line for line in output.splitlines() if "error" in line.lower()), "")
                 raise KernelUnavailableError(f"{compiler} could not compile the kernels ({why.strip()}).\n{output}")
-            _move(Path(folder, LIBRARY), made)
+            return _move(Path(folder, LIBRARY), place)
     except OSError as error:
         raise KernelUnavailableError(
             f"the compiled kernels cannot be stored ({error}); set THREEDPSP_KERNEL_CACHE to a writable folder."
         ) from error
-    return made
 
 
 def cache_dir() -> Path:
@@ -87,11 +87,25 @@ def toolchain() -> tuple[str, list[str], list[str]]:
     if compiler is None:
         where = f"CXX={asked} does not exist" if asked else f"none of {', '.join(candidates)} is on PATH"
         raise KernelUnavailableError(f"no C++ compiler ({where}); {GET_COMPILER}.")
-    native = "-march=native" if platform.machine().lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"
     # No NaN traps and no errno, so that loops vectorise; NaN and infinity themselves keep their meaning.
-    flags = ["-std=c++17", "-O3", native, "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default"]
+    flags = [
+        "-std=c++17",
+        "-O3",
+        *_instructions(),
+        "-fPIC",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-fvisibility=default",
+    ]
     openmp, link_flags = _openmp("clang" in _version(compiler).lower())
-    return compiler, flags + openmp, ["-shared", *link_flags]
+    return compiler, flags + ["-fvisibility=default"] + openmp, ["-shared", *link_flags]
+
+
+def _instructions() -> list[str]:
+    """This processor's own, or with THREEDPSP_KERNEL_PORTABLE those that every processor of its kind has."""
+    if os.environ.get("THREEDPSP_KERNEL_PORTABLE", "0") not in ("", "0"):
+        return []
+    return ["-march=native" if platform.machine().lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"]
 
 
 def find_ninja() -> str:
@@ -167,10 +181,23 @@ def _processor() -> str:
     return platform.machine() + "".join(dict.fromkeys(line for line in lines if line.startswith(names)))
 
 
-def _move(built: Path, place: Path) -> None:
-    """Atomically; where another process was faster and the system won't replace a file in use, keep theirs."""
+def _intact_library(folder: Path) -> Path | None:
+    """The library in a folder of the cache; its name tells its checksum, so that a damaged one is not loaded."""
+    return next((path for path in sorted(folder.glob(f"*{SUFFIX}")) if path.name == _checked_name(path)), None)
+
+
+def _checked_name(path: Path) -> str:
+    return f"eg3d_kernels-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}{SUFFIX}"
+
+
+def _move(built: Path, place: Path) -> Path:
+    """Atomically; where another process was faster, or the system won't replace a file in use, theirs is kept."""
+    if made := _intact_library(place):
+        return made
+    made = place / _checked_name(built)
     try:
-        os.replace(built, place)
+        os.replace(built, made)
     except OSError:
-        if not place.is_file():
+        if not made.is_file():
             raise
+    return made

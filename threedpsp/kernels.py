@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         RayOutputs,
         available_implementations,
         bias_act,
+        image_format,
         modulated_conv2d,
         query_points,
         render_rays,
@@ -31,6 +32,7 @@ else:
     RayOutputs = _kernels.RayOutputs
     available_implementations = _kernels.available_implementations
     bias_act = _kernels.bias_act
+    image_format = _kernels.image_format
     modulated_conv2d = _kernels.modulated_conv2d
     query_points = _kernels.query_points
     render_rays = _kernels.render_rays
@@ -46,6 +48,7 @@ __all__ = [
     "RayOutputs",
     "available_implementations",
     "bias_act",
+    "image_format",
     "modulated_conv2d",
     "query_points",
     "render_rays",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import MissingDependencyError, ThreeDPSPError
 from ..output import output_error
+from .allocator import restart_with_tuned_allocator
 from .check import Check
 from .command import PlainCommand
 from .demo import Demo
@@ -42,6 +43,8 @@ Exit codes: 0 done; 2 unusable input; 3 no face; 4 results could not be written;
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code. Messages go to stderr, results to stdout."""
+    if arguments is None:
+        restart_with_tuned_allocator()
     command = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return command.run()

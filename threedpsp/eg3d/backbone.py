@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import kernels
 from ..types import TriPlanes
 from .config import GeneratorConfig
 from .layers import NoiseMode, SynthesisLayer, ToRGB, upsample2
@@ -37,7 +38,7 @@ class SynthesisBlock(nn.Module):
         """x [N,in,r/2,r/2], image [N,rgb,r/2,r/2], ws [N,2 or 3,w_dim] -> x, image at side r."""
         rows = iter(ws.unbind(1))
         if x is None or image is None:
-            x = self.const[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            x = self.const[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=kernels.image_format())
         else:
             x = self.conv0(x, next(rows), noise_mode=noise_mode, generator=generator)
         x = self.conv1(x, next(rows), noise_mode=noise_mode, generator=generator)

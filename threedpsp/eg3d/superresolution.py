@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import kernels
 from .config import GeneratorConfig
 from .layers import NoiseMode, SynthesisLayer, ToRGB, upsample2
 
@@ -52,7 +52,7 @@ class Superresolution(nn.Module):
 
     def blocks(self, image: Tensor, features: Tensor, ws: Tensor) -> Tensor:
         """The two blocks alone, at any side: image [N,3,r,r'], features [N,C,r,r'] (training uses patches)."""
-        x, w = features.contiguous(memory_format=torch.channels_last), ws[:, -1]
+        x, w = features.contiguous(memory_format=kernels.image_format()), ws[:, -1]
         for i in range(2):
             x, image = getattr(self, f"block{i}")(x, image, w)
         return image

@@ -1,0 +1,78 @@
+"""The bench: jobs run, sides differ in what they should, figures come out as promised. Not how fast anything is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from threedpsp.bench.compare import Result
+from threedpsp.bench.jobs import JOBS, Task
+from threedpsp.bench.sides import environment
+from threedpsp.bench.table import markdown
+from threedpsp.cli.allocator import TUNED
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = Result("render", 2, 3.0, 2.5, 0.5, 900.0, 400.0, 3)
+
+
+@pytest.mark.parametrize("published", [True, False], ids=["published", "ours"])
+@pytest.mark.parametrize("job", ["render", "render_backward", "turntable"])
+def test_jobs_run(job: str, published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THREEDPSP_KERNELS", "published" if published else "auto")
+    with torch.no_grad():
+        Task(job, published, quick=True).step()()  # type: ignore[arg-type]
+
+
+def test_published_side_has_the_default_allocator_and_plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TUNED.items():
+        monkeypatch.setenv(name, value)
+    published, tuned, ours = (environment(side, 2) for side in ("published", "published_tuned", "ours"))
+    assert not set(TUNED) & set(published)
+    assert published["THREEDPSP_ALLOCATOR"] == "default"
+    assert published["THREEDPSP_KERNELS"] == tuned["THREEDPSP_KERNELS"] == "published"
+    assert TUNED.items() <= tuned.items() and TUNED.items() <= ours.items()
+    assert ours["THREEDPSP_KERNELS"] == "auto"
+    assert {side["OMP_NUM_THREADS"] for side in (published, tuned, ours)} == {"2"}
+
+
+def test_json_is_the_last_line() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "threedpsp.bench",
+        "render",
+        "--quick",
+        "--rounds",
+        "1",
+        "--threads",
+        "1",
+        "--json",
+    ]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["job"] == "render" and found["threads"] == 1
+    assert found["ratio"] == pytest.approx(found["reference_s"] / found["ours_s"], rel=0.05)
+    assert found["peak_mb"] > 50 and found["reference_mb"] > 50
+
+
+def test_a_failed_process_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-m", "threedpsp.bench.worker", json.dumps({"job": "none"})]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+    command = [sys.executable, "-m", "threedpsp.bench", "render", "--rounds", "0"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode
+    assert "at least 1" in ran.stderr
+
+
+def test_figures_are_named_and_in_the_table() -> None:
+    assert RESULT.to_dict()["ratio"] == 6.0
+    row = markdown([RESULT]).splitlines()[-1]
+    assert row == "| render | 2 | 3.000 | 2.500 | 0.500 | 6.00 | 900 | 400 |"
+    assert len(row.split("|")) == len(markdown([]).splitlines()[0].split("|"))
+    assert set(JOBS) >= {"render", "synthesis", "inversion", "tuning", "training", "demo"}

@@ -1,0 +1,72 @@
+"""`python -m threedpsp.bench JOB`: the published way against ours, side by side on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Literal, TextIO
+
+import tyro
+
+from ..errors import InputError, ThreeDPSPError
+from .compare import compare
+from .jobs import JOBS, JobName
+from .table import markdown
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Times jobs of the full-size ffhq512-128 model (random weights) in alternating fresh processes."""
+
+    job: tyro.conf.Positional[JobName | Literal["all"]]
+    """What is timed."""
+    threads: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (2,)
+    """Numbers of threads to try."""
+    rounds: int = 3
+    """Processes of each side."""
+    repeats: int = 1
+    """Timed runs in each process, after one to warm up."""
+    quick: bool = False
+    """Small sizes: only to see that it works."""
+    json: bool = False
+    """Print each result as one line of JSON, the last line being the last job's."""
+
+    def __post_init__(self) -> None:
+        if min(self.rounds, self.repeats, *self.threads) < 1:
+            raise InputError("rounds, repeats and threads must be at least 1.")
+
+
+def main(bench: Bench) -> int:
+    """Times what was asked for; results go to stdout, progress to stderr."""
+    results = []
+    for job in JOBS if bench.job == "all" else (bench.job,):
+        for threads in bench.threads:
+            result = compare(
+                job,
+                threads=threads,
+                rounds=bench.rounds,
+                repeats=bench.repeats,
+                quick=bench.quick,
+                tell=lambda line: _write(sys.stderr, line),
+            )
+            results.append(result)
+    if bench.json:
+        for result in results:
+            _write(sys.stdout, json.dumps(result.to_dict()))
+    else:
+        _write(sys.stdout, markdown(results))
+    return 0
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Bench, prog="python -m threedpsp.bench")))
+    except ThreeDPSPError as error:
+        _write(sys.stderr, f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,171 @@
+"""The jobs that are timed, each as the published code does it and as we do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from .. import kernels
+from ..camera import Camera
+from ..eg3d.config import GeneratorConfig
+from ..eg3d.generator import Generator
+from ..eg3d.rays import camera_rays
+from ..eg3d.renderer import render_rays
+from ..encoder.config import EncoderConfig
+from ..encoder.encoder import build_encoder
+from ..encoder.inversion import compute_avg_image, compute_latent_avg, invert
+from ..errors import ThreeDPSPError
+from ..types import TriPlanes
+
+JobName = Literal["render", "render_backward", "synthesis", "turntable", "inversion", "tuning", "training", "demo"]
+Step = Callable[[], object]
+"""One run of a job; where it returns a float, that is its time in seconds."""
+FRAMES = 4  # of a turntable: a whole one is the same again and again
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job as one side does it."""
+
+    job: JobName
+    published: bool
+    """Planes are made for every picture; what the ops do is set by the environment (`sides.py`)."""
+    quick: bool = False
+    """The embedded model's sizes, to try whether it works."""
+
+    def generator(self) -> Generator:
+        """Random weights."""
+        torch.manual_seed(0)
+        config = GeneratorConfig.tiny() if self.quick else GeneratorConfig.ffhq512_128()
+        return Generator(config).eval().requires_grad_(False)
+
+    def step(self) -> Step:
+        """What is timed; making it is not."""
+        return _MAKERS[self.job](self)
+
+
+def _render(task: Task) -> Step:
+    generator = task.generator()
+    planes, rays = _random_planes(generator), camera_rays(generator.frontal_camera, _side(generator))
+    return lambda: render_rays(planes, generator.decoder.mlp(), rays, generator.config.rendering)
+
+
+def _render_backward(task: Task) -> Step:
+    generator = task.generator()
+    planes, rays = _random_planes(generator), camera_rays(generator.frontal_camera, _side(generator))
+    planes.features.requires_grad_()
+
+    def step() -> None:
+        planes.features.grad = None
+        with torch.enable_grad():
+            render_rays(planes, generator.decoder.mlp(), rays, generator.config.rendering).features.sum().backward()
+
+    return step
+
+
+def _synthesis(task: Task) -> Step:
+    generator = task.generator()
+    ws = _random_ws(generator)
+    return lambda: generator.synthesis(ws, generator.frontal_camera)
+
+
+def _turntable(task: Task) -> Step:
+    generator = task.generator()
+    ws, cameras = _random_ws(generator), _cameras(generator)
+
+    def step() -> None:
+        planes = None if task.published else generator.planes(ws)
+        for index in range(FRAMES):
+            camera = cameras[index : index + 1]
+            generator.render(generator.planes(ws) if planes is None else planes, ws, camera)
+
+    return step
+
+
+def _inversion(task: Task) -> Step:
+    generator = task.generator()
+    config = EncoderConfig.tiny(generator.config.num_ws, generator.config.w_dim)
+    encoder = build_encoder(config if task.quick else EncoderConfig.threedpsp()).eval().requires_grad_(False)
+    encoder.generator_fingerprint = generator.fingerprint
+    encoder.latent_avg.copy_(compute_latent_avg(generator, 100))
+    first = compute_avg_image(generator, encoder.latent_avg, encoder.config.input_resolution)
+    photo = torch.rand(1, 3, generator.config.img_resolution, generator.config.img_resolution) * 2 - 1
+    return lambda: invert(encoder, generator, photo, generator.frontal_camera, 5, avg_image=first)
+
+
+def _tuning(task: Task) -> Step:
+    generator = task.generator().requires_grad_(True)
+    generator.backbone.mapping.requires_grad_(False)
+    ws = _random_ws(generator)
+    target = torch.zeros(1, 3, generator.config.img_resolution, generator.config.img_resolution)
+
+    def step() -> None:
+        generator.zero_grad(set_to_none=True)
+        with torch.enable_grad():
+            image = generator.synthesis(ws, generator.frontal_camera).image
+            (image - target).square().mean().backward()
+
+    return step
+
+
+def _training(task: Task) -> Step:
+    from ..training.encoders.compare_published import measure
+
+    def step() -> float:
+        with torch.enable_grad():
+            return measure("published" if task.published else "ours", "smallest" if task.quick else "full", 1)[
+                "seconds"
+            ]
+
+    return step
+
+
+def _demo(task: Task) -> Step:
+    from ..cli import main
+
+    def step() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            code = main(["demo", "--no-refine", "--frames", "2" if task.quick else "48", "-o", str(Path(folder))])
+        if code:
+            raise ThreeDPSPError(f"The demo ended with exit code {code}.")
+
+    return step
+
+
+_MAKERS: dict[JobName, Callable[[Task], Step]] = {
+    "render": _render,
+    "render_backward": _render_backward,
+    "synthesis": _synthesis,
+    "turntable": _turntable,
+    "inversion": _inversion,
+    "tuning": _tuning,
+    "training": _training,
+    "demo": _demo,
+}
+JOBS: tuple[JobName, ...] = tuple(_MAKERS)
+
+
+def _random_ws(generator: Generator) -> torch.Tensor:
+    return generator.mapping(torch.randn(1, generator.config.z_dim), generator.frontal_camera)
+
+
+def _random_planes(generator: Generator) -> TriPlanes:
+    config = generator.config
+    side = config.plane_resolution
+    features = torch.randn(1, 3, side, side, config.plane_channels)
+    if kernels.image_format() == torch.contiguous_format:  # as published: channels before pixels
+        features = features.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2)
+    return TriPlanes(features, config.rendering.box_warp, config.plane_axes)
+
+
+def _side(generator: Generator) -> int:
+    return generator.config.neural_rendering_resolution
+
+
+def _cameras(generator: Generator) -> Camera:
+    return generator.config.camera_sphere.at(torch.linspace(-30, 30, FRAMES))

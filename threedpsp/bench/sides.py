@@ -1,0 +1,20 @@
+"""The environments of what is compared."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from ..cli.allocator import OPT_OUT, TUNED
+
+Side = Literal["published", "published_tuned", "ours"]
+SIDES: tuple[Side, ...] = ("published", "ours", "published_tuned")
+"""published: the reference implementation in a default environment; published_tuned: that with the tuned allocator."""
+
+
+def environment(side: Side, threads: int) -> dict[str, str]:
+    """Variables of the process that runs a side."""
+    cleared = {name: value for name, value in os.environ.items() if name not in TUNED}
+    kernels = {"THREEDPSP_KERNELS": "auto" if side == "ours" else "published"}
+    allocator = {OPT_OUT: "default"} if side == "published" else TUNED
+    return {**cleared, **kernels, **allocator, "OMP_NUM_THREADS": str(threads)}

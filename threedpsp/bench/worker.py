@@ -1,0 +1,47 @@
+"""Runs one side of a job in this process and prints its figures: `python -m threedpsp.bench.worker '{"job": ...}'`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from .jobs import Task
+
+WITHOUT_WARM_UP = ("training", "demo")
+"""The first warms up by itself; the second is what a user meets."""
+
+
+def measure(task: Task, repeats: int) -> dict[str, float]:
+    """The median of the repeats in seconds, and the process's peak memory in MB (0 where the system does not tell)."""
+    with torch.no_grad():
+        step = task.step()
+        if task.job not in WITHOUT_WARM_UP:
+            step()
+        seconds = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            own = step()
+            seconds.append(own if isinstance(own, float) else time.perf_counter() - started)
+    return {"seconds": statistics.median(seconds), "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """Resident memory of this process at most, in MB; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+if __name__ == "__main__":
+    settings = json.loads(sys.argv[1])
+    torch.set_num_threads(settings.pop("threads"))
+    repeats = settings.pop("repeats")
+    with contextlib.redirect_stdout(sys.stderr):  # what a job says is not a figure
+        figures = measure(Task(**settings), repeats)
+    sys.stdout.write(json.dumps(figures) + "\n")
