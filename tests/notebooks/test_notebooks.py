@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.notebooks.builder import build
 from tests.notebooks.execute import ROOT, execute, warnings_shown
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -15,22 +16,18 @@ pytestmark = pytest.mark.notebooks
 
 
 def test_notebooks_agree_with_their_sources():
-    from notebooks.build import disagreeing
-
-    assert disagreeing() == [], "run: python -m notebooks.build"
+    assert build.disagreeing() == [], "run: python -m notebooks.build"
 
 
 def test_a_changed_source_and_a_stray_notebook_are_found(tmp_path: Path):
-    from notebooks.build import built, disagreeing, target
-
     source = tmp_path / "src" / "01_x.py"
     source.parent.mkdir()
     source.write_text("# %% [markdown]\n# # Title\n\n# %%\nprint(1)\n", encoding="utf-8")
-    target(source).write_text(built(source), encoding="utf-8")
-    assert disagreeing(tmp_path) == []
+    build.target(source).write_text(build.built(source), encoding="utf-8")
+    assert build.disagreeing(tmp_path) == []
     source.write_text("# %% [markdown]\n# # Title\n\n# %%\nprint(2)\n", encoding="utf-8")
     (tmp_path / "02_stray.ipynb").write_text("{}", encoding="utf-8")
-    assert disagreeing(tmp_path) == ["01_x.ipynb", "02_stray.ipynb"]
+    assert build.disagreeing(tmp_path) == ["01_x.ipynb", "02_stray.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -61,17 +61,18 @@ class _Viewer:
 
     def _controls(self) -> dict[str, Any]:
         make, wide = self.ipywidgets, {"description_width": "70px"}
+        layout = {"width": f"{self.side}px"}
 
         def slider(name: str, limit: float) -> Any:
             return make.FloatSlider(
-                0, min=-limit, max=limit, step=1, description=name, readout_format=".0f", style=wide
+                0, min=-limit, max=limit, step=1, description=name, readout_format=".0f", style=wide, layout=layout
             )
 
         return {
             "picture": drag_class()(yaw_limit=YAW_LIMIT, pitch_limit=PITCH_LIMIT),
             "yaw": slider("Yaw °", YAW_LIMIT),
             "pitch": slider("Pitch °", PITCH_LIMIT),
-            "stage": make.SelectionSlider(options=[("", 0)], description="Iteration", style=wide),
+            "stage": make.SelectionSlider(options=[("", 0)], description="Iteration", style=wide, layout=layout),
             "compare": make.ToggleButton(description="Before / after", icon="columns"),
             "depth": make.ToggleButton(description="Depth", icon="cube"),
             "upload": make.FileUpload(accept="image/*", description="Another photo"),
