@@ -39,9 +39,10 @@ td b { color: #0b5c78; } .interval { color: #74838c; font-size: .86em; }
 .plots img { max-width: 100%; height: auto; } figure { margin: 0 1rem 1rem 0; display: inline-block; }
 figcaption { font-weight: 600; font-size: .92rem; }
 .pictures td, .pictures th { padding: 2px 3px; border: 0; text-align: center; font-size: .82rem; font-weight: 500; }
-.pictures tbody th { text-align: left; max-width: 11rem; white-space: normal; overflow-wrap: anywhere; }
+.pictures small { display: block; max-width: 112px; overflow-wrap: anywhere; }
 .pictures thead th { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #9fb0ba; }
-.pictures td:nth-child(3n) { padding-left: 14px; }
+.pictures td { vertical-align: top; }
+.pictures td:nth-child(3n+2) { padding-left: 14px; }
 .pictures img { width: 112px; height: 112px; display: block; border-radius: 3px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem; }
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
@@ -129,18 +130,18 @@ def _pictures(report: EvaluationReport) -> str:
     if not photos:
         return ""
     rows = {(row.photo, row.method): row for row in shown if row.seed == 0}
-    first, second = "<th></th><th>photo</th>", "<th></th><th></th>"
+    first, second = "<th>photo</th>", "<th></th>"
     for column in report.columns:
         first += f'<th colspan="3">{escape(column_name(column, report.columns))}</th>'
         second += f"<th>photo's view</th><th>-{report.shown_yaw:g}°</th><th>+{report.shown_yaw:g}°</th>"
     body = ""
     for photo in photos:
         (original,) = rows[photo, report.columns[0][0]].pictures["photo"]
-        cells = f"<td>{_image(original, photo)}</td>"
+        cells = f"<td>{_image(original, photo)}<small>{escape(photo)}</small></td>"
         for method, stage in report.columns:
             pictures = rows[photo, method].pictures.get(stage, ())
             cells += "".join(f"<td>{_image(picture, f'{photo}, {method}')}</td>" for picture in pictures)
-        body += f"<tr><th>{escape(photo)}</th>{cells}</tr>"
+        body += f"<tr>{cells}</tr>"
     return (
         f'<h2>Pictures</h2><table class="pictures"><thead><tr>{first}</tr><tr>{second}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
