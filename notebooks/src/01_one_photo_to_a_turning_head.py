@@ -88,11 +88,10 @@ for name, value in before.items():
 #
 # Now that we are near, gradient descent can finish the work on this one photo: it moves the code, the camera by a few
 # degrees, and at last the generator's own weights. It also watches views that no photo shows, so that the head does
-# not become a flat mask ([notebook 06](06_refine_and_edit.ipynb)). Twenty-five steps are a taste; a hundred are
-# better.
+# not become a flat mask ([notebook 06](06_refine_and_edit.ipynb)). Twenty steps are a taste; a hundred are better.
 
 # %%
-head = pipeline.refine(inversion, crop, threedpsp.RefineConfig(steps=25))
+head = pipeline.refine(inversion, crop, threedpsp.RefineConfig(steps=20))
 after = threedpsp.compare(crop, head.render.image).photos[0]
 print(f"PSNR     {before['psnr']:5.1f} -> {after['psnr']:5.1f} dB")
 print(f"identity {before['identity']:5.2f} -> {after['identity']:5.2f}")
@@ -151,7 +150,7 @@ print(f"{(output / 'head.safetensors').stat().st_size / 1e6:.1f} MB, {len(again)
 #
 # 1. Use a photo of your own: frontal first, then one from the side. At which angle does the encoder begin to fail,
 #    and does the pose overlay tell you beforehand?
-# 2. Refine for 5, 25 and 100 steps and plot PSNR and identity distance against the steps. Which of the two saturates
+# 2. Refine for 5, 20 and 100 steps and plot PSNR and identity distance against the steps. Which of the two saturates
 #    first?
 # 3. Replace `"swing"` by `"ellipse"` and by `"dolly"`. Why does the face look different in a dolly zoom although
 #    neither the head nor its size in the picture changes?
