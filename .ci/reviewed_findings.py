@@ -53,6 +53,8 @@ REVIEWED = (
     Reviewed("`importlib.import_module`", ("threedpsp/preprocessing/photo.py",), "pillow_heif, where installed"),
     Reviewed("subprocess.run", ("eg3d_kernels/build.py",), "compiles the kernels: a list of arguments, no shell"),
     Reviewed("subprocess.run", ("threedpsp/training/*/compare_published.py",), "times itself, no shell"),
+    Reviewed("subprocess.run", ("threedpsp/bench/compare.py",), "times itself in fresh processes, no shell"),
+    Reviewed("os.execv", ("threedpsp/cli/allocator.py",), "the command starts itself again, with other settings"),
     Reviewed("`platform.machine`", ("eg3d_kernels/build.py",), "part of the compiled kernels' cache key"),
     Reviewed("`ctypes`", ("eg3d_kernels/*",), "calls the compiled kernels"),
     Reviewed("`urllib.request.Request`", ("threedpsp/weights/download.py",), "the command 'weights get', asked for"),
@@ -62,6 +64,7 @@ REVIEWED = (
     Reviewed("suspicious identifier '_", ("*.py",), "a value that is not used, or a module's own constant"),
     Reviewed("`lambda _:`", ("threedpsp/training/*",), "a report that nobody reads"),
     Reviewed("`tyro` ≈ `furo`", ("requirements.txt",), "tyro is what we mean"),
+    Reviewed("`jupytext` ≈ `jupyter`", ("pyproject.toml",), "jupytext is what we mean"),
     Reviewed("`ninja` ≈ `jinja2`", ("requirements.txt",), "ninja is what we mean"),
     Reviewed("Aggregate heuristic risk score", ("",), "a sum of the above"),
 )

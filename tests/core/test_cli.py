@@ -125,9 +125,7 @@ def test_demo_says_where_the_video_is(model: str, tmp_path: Path, capsys: pytest
     assert "render" not in printed.err
 
 
-def test_prepare_writes_crop_uncertainty_and_label(
-    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_prepare_writes_crop_uncertainty_and_label(portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["prepare", str(portrait), "-o", str(tmp_path), "--size", "128", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {p.name for p in (tmp_path / "eileen").iterdir()} == {"crop.png", "mirror_sigma.png", "report.json"}
@@ -176,9 +174,7 @@ def test_unusable_photo_is_explained_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_batch_goes_on_past_bad_files(
-    model: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_batch_goes_on_past_bad_files(model: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bad = [write_text(tmp_path), write_no_face(tmp_path), tmp_path / "nowhere.jpg"]
     arguments = [str(bad[0]), str(portrait), str(bad[1]), str(bad[2])]
     assert main(["invert", *arguments, "-o", str(tmp_path / "out"), "--model", model, "--json", *FAST]) == 1

@@ -106,7 +106,5 @@ try:
 except OutputError as error:
     print(error)
 """
-    done = run_as_other_user(
-        "from threedpsp.errors import OutputError; from threedpsp.output import output_dir", code
-    )
+    done = run_as_other_user("from threedpsp.errors import OutputError; from threedpsp.output import output_dir", code)
     assert "may not write there" in done.stdout, done.stderr
