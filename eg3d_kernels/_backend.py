@@ -105,13 +105,13 @@ def unavailable_reason() -> str:
 
 
 def preference() -> Preference:
-    """What the environment variable THREEDPSP_KERNELS makes of implementation="auto".
+    """What the environment variable THREEDPSP_KERNELS makes of the implementation "auto".
 
-    "auto" or nothing: the fastest; "reference": plain torch; "published": that, with images laid out as EG3D's code has
-    them, to compare with.
+    Where it is "auto" or empty, that is the fastest one; where it is "reference", that in plain torch; where it is
+    "published", the same with images laid out as the published code has them, to compare with.
 
     Raises:
-        ValueError: the variable says something else.
+        ValueError: the variable is something else.
     """
     preferences: dict[str, Preference] = {
         "": "auto",

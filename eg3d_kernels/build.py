@@ -57,12 +57,17 @@ def build() -> Path:
             return _move(Path(folder, LIBRARY), place)
     except OSError as error:
         raise KernelUnavailableError(
-            f"the compiled kernels cannot be stored ({error}); set THREEDPSP_KERNEL_CACHE to a writable folder."
+            f"the compiled kernels cannot be stored ({error}); "
+            "let THREEDPSP_KERNEL_CACHE name another folder, one that can be written to."
         ) from error
 
 
 def cache_dir() -> Path:
-    """Where compiled kernels are kept: THREEDPSP_KERNEL_CACHE, else the system's folder for caches."""
+    """Where the compiled kernels are kept.
+
+    This is the folder that the variable THREEDPSP_KERNEL_CACHE names, or else the one in which the system keeps what
+    can be made again.
+    """
     if chosen := os.environ.get("THREEDPSP_KERNEL_CACHE"):
         return Path(chosen)
     home = Path.home()
@@ -102,10 +107,13 @@ def toolchain() -> tuple[str, list[str], list[str]]:
 
 
 def _instructions() -> list[str]:
-    """This processor's own, or with THREEDPSP_KERNEL_PORTABLE those that every processor of its kind has."""
+    """The instructions that the compiler may use: all those of this processor.
+
+    Where the variable THREEDPSP_KERNEL_PORTABLE is set, they are only those that every processor of the same kind has.
+    """
     if os.environ.get("THREEDPSP_KERNEL_PORTABLE", "0") not in ("", "0"):
         return []
-    return ["-march=native" if platform.machine().lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"]
+    return ["-march=native" if platform.uname().machine.lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"]
 
 
 def find_ninja() -> str:
@@ -175,10 +183,10 @@ def _processor() -> str:
     """Names the instruction set that -march=native means: a home folder may be shared by unlike machines."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.is_file():
-        return f"{platform.machine()} {platform.processor()}"
+        return f"{platform.uname().machine} {platform.processor()}"
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     names = ("model name", "flags", "Features", "CPU part")
-    return platform.machine() + "".join(dict.fromkeys(line for line in lines if line.startswith(names)))
+    return platform.uname().machine + "".join(dict.fromkeys(line for line in lines if line.startswith(names)))
 
 
 def _intact_library(folder: Path) -> Path | None:

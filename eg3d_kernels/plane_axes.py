@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def parse_plane_axes(plane_axes: str) -> list[tuple[int, int]]:
-    """Coordinate along the width and along the height of each plane: "xy_xz_zx" -> [(0, 1), (0, 2), (2, 0)].
+    """The numbers of the coordinates along the width and along the height of each plane.
+
+    They are 0 for x, 1 for y and 2 for z; so "xy_xz_zx" gives the pairs (0, 1), (0, 2) and (2, 0).
 
     Raises:
         ValueError: not three different-letter pairs of x, y, z joined by underscores.

@@ -87,5 +87,5 @@ class Align(io.ComfyNode):
 
 
 def _points(landmarks: dict[str, Any]) -> list[list[Any]]:
-    """ComfyUI's FACE_LANDMARKS -> for each photo its faces' points [V,2] in pixels."""
+    """For each photo the points [V,2] in pixels of the faces on it, from what ComfyUI's detector of landmarks gives."""
     return [[found["landmarks_xy"] for found in faces] for faces in landmarks["frames"]]

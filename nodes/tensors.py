@@ -1,4 +1,8 @@
-"""ComfyUI's layouts <-> the core's: IMAGE [B,H,W,3] in [0,1], MASK [B,H,W]; core [N,3,H,W] in [-1,1]."""
+"""Between the layouts of ComfyUI and of the core.
+
+The images of ComfyUI have colours last, [B,H,W,3], and values from 0 to 1; those of the core have colours before rows
+and columns, [B,3,H,W], and values from -1 to 1. The masks of ComfyUI have no colours: [B,H,W].
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,15 @@ def image_in_place(images: Tensor) -> Tensor:
 
 
 def image_to_core(images: Tensor) -> Tensor:
-    """IMAGE [B,H,W,3 or 4] in [0,1] -> [B,3,H,W] in [-1,1]; a copy that gradients may flow through."""
+    """From images of ComfyUI [B,H,W,3 or 4] to those of the core [B,3,H,W].
+
+    Values from 0 to 1 become values from -1 to 1. The result is a copy that gradients may flow through.
+    """
     return images[..., :3].detach().clone().permute(0, 3, 1, 2).float().mul(2).sub(1).contiguous()
 
 
 def photos_from_image(images: Tensor) -> list[np.ndarray]:
-    """IMAGE -> photos [H,W,3 or 4] float in [0,1], as `load_photo` takes them."""
+    """The images of ComfyUI as photos for the function `load_photo`: each [H,W,3 or 4], floating point from 0 to 1."""
     return [photo.cpu().numpy() for photo in images]
 
 
@@ -34,6 +41,6 @@ def grey_image(values: Tensor) -> Tensor:
 
 
 def preview_of(image: Tensor, max_side: int = 512) -> tuple[str, Image.Image, int]:
-    """The first of [N,3,H,W] in [-1,1] as ComfyUI's live previews want it."""
+    """The first of some images [N,3,H,W], values from -1 to 1, in the form that ComfyUI's live previews want."""
     pixels = image_from_core(image[:1])[0].mul(255).round().to(torch.uint8).numpy()
     return ("JPEG", Image.fromarray(pixels), max_side)

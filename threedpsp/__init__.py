@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -136,12 +136,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports a public name's module the first time the name is used."""
     if name == "__version__":
-        return importlib.import_module(".version", __name__).version()
+        from .version import version
+
+        return version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    return vars(import_module(f".{_HOMES[name]}", __name__))[name]
 
 
 def __dir__() -> list[str]:

@@ -1,12 +1,14 @@
 """Cameras. The conventions of the whole project are stated here, once.
 
-World: y up, the face looks towards +z, unit = EG3D's world unit (the head is about 0.6 high).
-Camera: OpenCV axes, x right, y down, z forward. `cam2world` maps camera to world coordinates.
-Intrinsics are divided by the image's side: fx = fy = 2985.29 / 700 and cx = cy = 0.5 for EG3D crops.
-Cameras sit on a sphere about the world origin and look at a pivot: those of face models on one of `RADIUS` at `PIVOT`,
-those of other generators as their `GeneratorConfig.camera_sphere` says.
-Yaw and pitch are true angles in degrees, 0 = frontal, positive = camera to its right / up.
-Source: EG3D's published conventions, checked against recorded poses.
+In the world, y points up, the face looks along z, and the unit is that of the published generators, in which a head is
+about 0.6 high. A camera has the axes that are usual in computer vision: x to the right, y down, z forward; the matrix
+`cam2world` takes coordinates of the camera to those of the world.
+Intrinsics are divided by the side of the image. For crops of faces (`FOCAL`) both focal lengths are 2985.29 / 700, and
+the centre is at 0.5 and 0.5.
+Cameras sit on a sphere about the origin of the world and look at a pivot: those of face models on the sphere of the
+constant `RADIUS` and at the constant `PIVOT`, those of other generators as the sphere in their configuration says.
+Yaw and pitch are true angles in degrees; 0 is frontal, and positive angles take the camera to its right, or up.
+The conventions are the published ones, checked against recorded poses.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ LABEL_DIM = 25
 class Camera:
     """N cameras.
 
-    cam2world: [N,4,4], float32, camera to world, OpenCV axes.
-    intrinsics: [N,3,3], float32, divided by the image's side (cx = cy = 0.5).
+    cam2world: [N,4,4], float32, from the coordinates of the camera to those of the world.
+    intrinsics: [N,3,3], float32, divided by the side of the image, so that the centre is at 0.5 and 0.5.
     """
 
     cam2world: Tensor
@@ -56,7 +58,10 @@ class Camera:
 
     @cached_property
     def label(self) -> Float[Tensor, "n 25"]:
-        """[N,25]: cam2world row-major (16), then intrinsics row-major (9); EG3D's `c`."""
+        """The labels [N,25] of the published code.
+
+        They are the 16 numbers of the matrix to the world, row by row, then the 9 numbers of the intrinsics.
+        """
         return torch.cat([self.cam2world.flatten(1), self.intrinsics.flatten(1)], 1)
 
     @property
@@ -75,7 +80,7 @@ class Camera:
         return torch.rad2deg(torch.asin((self.position[:, 1] / self.position.norm(dim=1)).clamp(-1, 1)))
 
     def mirrored(self) -> Camera:
-        """The camera that sees the horizontally flipped photo: S cam2world S, S = diag(-1,1,1,1)."""
+        """The camera that sees the horizontally flipped photo: both the world and its axes are mirrored along x."""
         signs = self.cam2world.new_tensor([-1.0, 1.0, 1.0, 1.0])
         return Camera(self.cam2world * signs[:, None] * signs[None, :], self.intrinsics)
 
@@ -139,7 +144,11 @@ class CameraSphere:
         return Camera.orbit(yaw_degrees, pitch_degrees, radius=self.radius, pivot=self.pivot, focal=focal)
 
     def frontal(self) -> Camera:
-        """At (0,0,radius), with EG3D's field of view of 18.837 degrees (focal 4.2634): conditions and averages."""
+        """The camera of conditions and averages.
+
+        It is on the z axis at the distance of the radius, with the published field of view: 18.837 degrees, which is a
+        focal length of 4.2634.
+        """
         return self.at(0.0, focal=focal_from_fov_degrees(18.837))
 
 
@@ -164,7 +173,7 @@ def look_at_warped(
     radius: float = RADIUS,
     pivot: tuple[float, float, float] = PIVOT,
 ) -> Float[Tensor, "n 4 4"]:
-    """EG3D's own sampler, whose vertical angle is warped by arccos(1 - 2v/pi); kept for parity only."""
+    """The published sampler, kept for parity only: its vertical angle v is warped, namely to arccos(1 - 2 v / pi)."""
     theta = math.pi / 2 + horizontal_radians
     v = (math.pi / 2 + vertical_radians).clamp(1e-5, math.pi - 1e-5)
     phi = torch.arccos(1 - 2 * v / math.pi)

@@ -73,7 +73,10 @@ def ellipse(
     pitch_degrees: float = 12.0,
     sphere: CameraSphere = FACE_SPHERE,
 ) -> Camera:
-    """Round the front of the face: yaw and pitch circle about (0, 0), as in EG3D's videos; `start` frames it."""
+    """Round the front of the face: yaw and pitch go in a circle about the frontal view, as in the published videos.
+
+    The camera `start` frames it.
+    """
     start = _start(start, frames, sphere)
     angle = _turn(frames)
     yaw, pitch = _angle(yaw_degrees) * angle.sin(), _angle(pitch_degrees) * angle.cos()

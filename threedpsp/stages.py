@@ -162,7 +162,7 @@ def _face(points: np.ndarray | Tensor) -> Face:
     """MediaPipe's points from elsewhere; the iris points are the middles of the eyes where they are missing."""
     xy = np.asarray(points, np.float32)
     if xy.ndim != 2 or xy.shape[0] not in (468, 478) or xy.shape[1] < 2 or not np.isfinite(xy).all():
-        raise InputError(f"Landmarks are MediaPipe's points [478,2], or [468,2], finite; got {list(xy.shape)}.")
+        raise InputError(f"Landmarks are points of MediaPipe, [478,2] or [468,2], and finite; got {list(xy.shape)}.")
     xy = xy[:, :2]
     if len(xy) == 468:
         right, left = (xy[[a, b]].mean(0) for a, b in ((33, 133), (263, 362)))

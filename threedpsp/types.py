@@ -18,10 +18,10 @@ from .camera import Camera
 class FaceCrop:
     """Aligned photos, ready for the encoder.
 
-    image: [N,3,R,R] in [-1,1]. camera: N cameras.
-    mirror_sigma: [N,R,R] or None, uncertainty of the flip, lying on the **flipped** photo; larger = less sure.
-    source_to_crop: [N,2,3], affine map from source pixels to crop pixels.
-    landmarks: [N,478,2] in crop pixels (x right, y down, 0 = the first pixel's edge), or None.
+    image: [N,3,R,R], values from -1 to 1. camera: as many cameras.
+    mirror_sigma: [N,R,R] or None, the uncertainty of the flip, on the **flipped** photo; larger is less sure.
+    source_to_crop: [N,2,3], the affine map from pixels of the source to pixels of the crop.
+    landmarks: [N,478,2] or None, in pixels of the crop; x to the right, y down, 0 at the edge of the first pixel.
     notes: what the loader and the detector had to say, in plain words.
     """
 
@@ -68,9 +68,10 @@ class WPlus:
 class TriPlanes:
     """Tri-plane features, made once per latent; they do not depend on the camera.
 
-    features: [N,3,H,W,C], channels last. box_warp: side of the cube the planes span, world units.
-    plane_axes: which two coordinates index each plane ("xy_xz_zx" for released weights).
-    background: [N,C,B,B] colour features in [0,1] behind the head, fixed to the screen, or None.
+    features: [N,3,H,W,C], channels last.
+    box_warp: the side of the cube that the planes span, in units of the world.
+    plane_axes: which two coordinates index each plane; with released weights this is "xy_xz_zx".
+    background: [N,C,B,B] or None, colour features from 0 to 1 behind the head, which stay where they are on the screen.
     """
 
     features: Tensor
@@ -93,8 +94,10 @@ class TriPlanes:
 class Render:
     """What the generator shows from N cameras.
 
-    image: [N,3,R,R] and image_raw: [N,3,r,r], nominally [-1,1], unclamped.
-    image_depth: [N,1,r,r], distance along the ray in world units. opacity: [N,1,r,r], sum of the weights, 0..1.
+    image: [N,3,R,R], nominally from -1 to 1, but not clamped.
+    image_raw: [N,3,r,r], the same before super-resolution.
+    image_depth: [N,1,r,r], the distance along the ray, in units of the world.
+    opacity: [N,1,r,r], the sum of the weights along the ray, from 0 to 1.
     """
 
     image: Tensor
@@ -116,10 +119,10 @@ class Render:
 class Inversion:
     """A photo turned into a head that can be rendered later.
 
-    steps: (ws [N,L,w_dim], image [N,3,256,256]) after each encoder step.
-    generator_delta: tuned generator weights minus the originals, by parameter name, or None.
-    plane_offset: [N,3,H,W,C] added to the planes (refining, TriPlaneNet), or None.
-    info: JSON-able facts (seconds, losses, notes).
+    steps: the latents [N,L,w_dim] and the image [N,3,256,256] after each step of the encoder.
+    generator_delta: the tuned weights of the generator minus the original ones, by their names, or None.
+    plane_offset: [N,3,H,W,C] or None, what is added to the planes, as refining and some encoders do.
+    info: facts that can be written as JSON: seconds, losses, notes.
     """
 
     latent: WPlus
@@ -165,7 +168,11 @@ class Inversion:
 
 @dataclass(frozen=True)
 class Mesh:
-    """vertices: [V,3] world units; faces: [F,3] int64; colors: [V,3] in [0,1] or None."""
+    """A surface.
+
+    vertices: [V,3], in units of the world. faces: [F,3] int64, the numbers of their corners.
+    colors: [V,3] from 0 to 1, or None.
+    """
 
     vertices: Tensor
     faces: Tensor

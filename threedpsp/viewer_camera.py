@@ -1,4 +1,4 @@
-"""Cameras of three.js viewers (ComfyUI's LOAD3D_CAMERA) as ours."""
+"""The cameras of viewers made with three.js, as those of ComfyUI are, as our own."""
 
 from __future__ import annotations
 

@@ -22,8 +22,10 @@ from .types import Inversion
 class Views:
     """N views, on the CPU.
 
-    image: [N,3,R,R] in [-1,1], channels last in memory. normals: [N,3,r,r] in [-1,1].
-    depth: [N,1,r,r] in [0,1], near = 1, background = 0. opacity: [N,1,r,r].
+    image: [N,3,R,R] from -1 to 1, channels last in memory.
+    normals: [N,3,r,r] from -1 to 1.
+    depth: [N,1,r,r] from 0, which is the background, to 1, which is near.
+    opacity: [N,1,r,r], from 0 to 1.
     """
 
     image: Tensor

@@ -1,4 +1,4 @@
-"""The ops in C++, registered with torch: float32 on the CPU, first derivatives only (upfirdn2d: all)."""
+"""The ops in C++, registered with torch: for float32 on the CPU, with first derivatives only (upfirdn2d has all)."""
 
 from .bias_act import bias_act
 from .modulated_conv2d import modulated_conv2d

@@ -1,1 +1,4 @@
-"""How fast we are, and how much memory we take, beside EG3D's published way: `python -m threedpsp.bench JOB`."""
+"""How fast we are, and how much memory we take, beside the published way of doing the same.
+
+Run it with `python -m threedpsp.bench` and the name of a job.
+"""

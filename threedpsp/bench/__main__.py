@@ -17,7 +17,7 @@ from .table import markdown
 
 @dataclass(frozen=True)
 class Bench:
-    """Times jobs of the full-size ffhq512-128 model (random weights) in alternating fresh processes."""
+    """Times jobs of the model of full size, ffhq512-128 with random weights, in fresh processes that alternate."""
 
     job: tyro.conf.Positional[JobName | Literal["all"]]
     """What is timed."""

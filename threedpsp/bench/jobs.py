@@ -42,7 +42,7 @@ class Task:
         """Random weights."""
         torch.manual_seed(0)
         config = GeneratorConfig.tiny() if self.quick else GeneratorConfig.ffhq512_128()
-        return Generator(config).eval().requires_grad_(False)
+        return Generator(config).train(False).requires_grad_(False)
 
     def step(self) -> Step:
         """What is timed; making it is not."""
@@ -90,7 +90,7 @@ def _turntable(task: Task) -> Step:
 def _inversion(task: Task) -> Step:
     generator = task.generator()
     config = EncoderConfig.tiny(generator.config.num_ws, generator.config.w_dim)
-    encoder = build_encoder(config if task.quick else EncoderConfig.threedpsp()).eval().requires_grad_(False)
+    encoder = build_encoder(config if task.quick else EncoderConfig.threedpsp()).train(False).requires_grad_(False)
     encoder.generator_fingerprint = generator.fingerprint
     encoder.latent_avg.copy_(compute_latent_avg(generator, 100))
     first = compute_avg_image(generator, encoder.latent_avg, encoder.config.input_resolution)

@@ -35,10 +35,10 @@ class Demo(PhotoCommand):
 
 
 def astronaut() -> Any:
-    """The photo, uint8 [512,512,3], from scikit-image's own files.
+    """The photo of the demonstration, uint8 [512,512,3]; it is among the files that come with scikit-image.
 
     Raises:
-        MissingDependencyError: scikit-image is not installed.
+        MissingDependencyError: the package scikit-image is not installed.
     """
     try:
         from skimage import data

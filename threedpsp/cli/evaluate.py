@@ -44,8 +44,8 @@ class Evaluate(ModelCommand):
     triplanenet-v1, triplanenet-v2, pti, or refine: the encoder's heads refined; or a name of 'threedpsp weights list'),
     or NAME=FILE, NAME=FILE1+FILE2 for the seeds of one method. Default: the encoder, before and after refining."""
     identity: IdentityName = "dlib"
-    """What measures identity: dlib's network, which comes with a package; or ArcFace (model_ir_se50.pth in the search
-    path), as 3DpSp does."""
+    """What measures identity: the network of dlib, which comes with a package, or that of ArcFace, searched for
+    as the file model_ir_se50.pth, as 3DpSp does."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for evaluation.json, .csv, .md and the page evaluation.html; by default they are not written."""
     steps: int = 5

@@ -144,7 +144,9 @@ class CheckWeights(WeightsCommand):
 
 @dataclass(frozen=True)
 class ConvertWeights(WeightsCommand):
-    """An official file to safetensors: smaller (weights only), faster to load, nothing in it that could run.
+    """An official file to the format safetensors.
+
+    The result is smaller, because only weights are in it, faster to load, and has nothing in it that could run.
 
     Example: threedpsp weights convert 3DpSp.pt --generator ffhqrebalanced512-128
     """
@@ -177,8 +179,9 @@ class ConvertWeights(WeightsCommand):
 class DownloadWeights(WeightsCommand):
     """Fetch a file of the list, after asking about its licence. A download that broke off goes on where it stopped.
 
-    It goes to --weights-dir, else the first folder of THREEDPSP_WEIGHTS, else ComfyUI's models/threedpsp, else
-    ~/.cache/threedpsp.
+    It goes to the folder of the option --weights-dir; without that option to the first folder that the environment
+    variable THREEDPSP_WEIGHTS names; without that to the folder threedpsp among the models of ComfyUI, where there is
+    one; and without all of those to the folder ~/.cache/threedpsp.
 
     Example: threedpsp weights download ffhqrebalanced512-128
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -61,11 +63,11 @@ class Synthesis(nn.Module):
     def forward(
         self, ws: Float[Tensor, "n l w"], noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
     ) -> Float[Tensor, "n c r r"]:
-        """Ws [N,L,w_dim] -> [N,backbone_channels,plane_resolution,plane_resolution]."""
+        """The planes of latents [N,L,w_dim] as one image: [N,backbone_channels,plane_resolution,plane_resolution]."""
         x = image = None
         row = 0
         for r in self.resolutions:
-            block: SynthesisBlock = getattr(self, f"b{r}")
+            block = cast(SynthesisBlock, self.get_submodule(f"b{r}"))
             convs = 1 if block.first else 2
             x, image = block(x, image, ws[:, row : row + convs + 1], noise_mode, generator)
             row += convs
@@ -85,7 +87,10 @@ class Backbone(nn.Module):
     def forward(
         self, ws: Float[Tensor, "n l w"], noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
     ) -> TriPlanes:
-        """Ws [N,L,w_dim] -> planes, channels last (and the screen-fixed background where the model has one)."""
+        """From latents [N,L,w_dim] to planes, channels last.
+
+        Where the model has a background that stays put on the screen, the planes come with it.
+        """
         image = self.synthesis(ws, noise_mode, generator)
         n, _, height, width = image.shape
         c = self.config.plane_channels

@@ -30,7 +30,7 @@ SUPERRESOLUTION = {
     "Deepfp32": SuperresolutionShape(256, 128, (False, True), (128, 64)),
     "2X": SuperresolutionShape(128, 64, (False, True), (128, 64)),
 }
-"""The published modules by the end of their names (`SuperresolutionHybrid8XDC`, ...)."""
+"""The published modules, each by the end of its name; that of `SuperresolutionHybrid8XDC` is an example."""
 
 ADDED_LATER = ("conv_clamp", "decoder_lr_mul", "clip_to_box")
 """Settings that older files do not have; left out of `to_dict` at their default, so that fingerprints stay."""
@@ -119,7 +119,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         for name in ("start_resolution", "plane_resolution", "img_resolution"):
-            value = getattr(self, name)
+            value = vars(self)[name]
             if value < 4 or value & (value - 1):
                 raise InputError(f"{name} must be a power of two, at least 4; got {value}.")
         made = self.sr_resolution * 2 ** sum(self.sr_up)
@@ -189,7 +189,7 @@ class GeneratorConfig:
 
     @staticmethod
     def ffhq512_128() -> GeneratorConfig:
-        """The published ffhq512-128: faces, aligned as in FFHQ."""
+        """The published generator ffhq512-128: it makes faces that are aligned like those of its data set."""
         return GeneratorConfig()
 
     @staticmethod
@@ -199,7 +199,7 @@ class GeneratorConfig:
 
     @staticmethod
     def ffhq512_64() -> GeneratorConfig:
-        """The published ffhq512-64: volume-rendered at 64 pixels."""
+        """The published generator ffhq512-64, whose images are volume-rendered at 64 pixels a side."""
         return GeneratorConfig(neural_rendering_resolution=64)
 
     @staticmethod
@@ -209,7 +209,7 @@ class GeneratorConfig:
 
     @staticmethod
     def shapenetcars128_64() -> GeneratorConfig:
-        """The published shapenetcars128-64: whole cars on white, 128 pixels, no conditioning camera."""
+        """The published generator shapenetcars128-64: whole cars on white, 128 pixels wide, no conditioning camera."""
         return GeneratorConfig(
             neural_rendering_resolution=64,
             c_gen_conditioning_zero=True,

@@ -10,7 +10,10 @@ from .layers import FullyConnected
 
 
 class Decoder(nn.Module):
-    """plane_channels -> hidden, softplus -> 1 raw sigma + plane_channels colours (sigmoid * 1.002 - .001)."""
+    """From the channels of the planes, over a hidden layer and a softplus, to one raw sigma and as many colours.
+
+    The colours are those of a sigmoid times 1.002 minus 0.001.
+    """
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()

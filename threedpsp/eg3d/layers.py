@@ -1,6 +1,6 @@
-"""StyleGAN2's building blocks with EG3D's parameter names: equalised layers, modulated convolutions.
+"""The building blocks of the second version of the style-based generator: equalised layers, modulated convolutions.
 
-Source: EG3D's published network, by its formulas.
+Their parameters have the published names. The source is the published network, by its formulas.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ LRELU_GAIN = math.sqrt(2)
 
 
 class FullyConnected(nn.Module):
-    """y = x (W lr / sqrt(in))^T + b lr, optionally sqrt(2) LeakyReLU.2."""
+    """A linear layer whose weight and bias are scaled at run time.
+
+    The weight is scaled by the learning rate over the root of the number of inputs, the bias by the learning rate.
+    Optionally a leaky ReLU follows (slope 0.2), times the root of two.
+    """
 
     def __init__(self, n_in: int, n_out: int, *, lr_multiplier: float = 1.0, bias: float = 0.0, lrelu: bool = False):
         super().__init__()
@@ -58,7 +62,10 @@ class ModulatedConv(nn.Module):
 
 
 class SynthesisLayer(ModulatedConv):
-    """Modulated 3x3 convolution (optionally x2 up), demodulated, noise, bias, sqrt(2) LeakyReLU.2, clamp."""
+    """A modulated 3 x 3 convolution (optionally to twice the side), demodulated.
+
+    Then come noise, bias, a leaky ReLU (slope 0.2) times the root of two, and a clamp.
+    """
 
     noise_const: Tensor
 

@@ -16,7 +16,10 @@ def unit_second_moment(x: Tensor) -> Tensor:
 
 
 class Mapping(nn.Module):
-    """Two fully connected layers on [n(z), n(embed(camera))]; keeps `w_avg` for truncation."""
+    """Two fully connected layers on the normalised z and, after it, the normalised embedding of the camera.
+
+    The mean latent `w_avg` is kept for truncation.
+    """
 
     w_avg: Tensor
 
@@ -44,7 +47,10 @@ class Mapping(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Float[Tensor, "n l w"]:
-        """Ws [N,L,w_dim]; psi pulls the first `truncation_cutoff` rows (None: all) towards w_avg."""
+        """The latents [N,L,w_dim].
+
+        psi pulls the first `truncation_cutoff` rows, or all where that is None, towards the mean latent.
+        """
         h = torch.cat([unit_second_moment(z), unit_second_moment(self.embed(label * self.label_scale))], 1)
         for layer in self.layers():
             h = layer(h)

@@ -16,7 +16,7 @@ from .rays import Rays
 
 @dataclass(frozen=True)
 class RayFeatures:
-    """features [N,M,C] in [-1,1]; depth and opacity [N,M] (depth clamped to the sampled range)."""
+    """The features of rays [N,M,C] from -1 to 1, and their depth (clamped to the sampled range) and opacity [N,M]."""
 
     features: Tensor
     depth: Tensor
@@ -26,7 +26,10 @@ class RayFeatures:
 def sampling_numbers(
     n: int, m: int, config: RenderConfig, generator: torch.Generator | None, device: torch.device
 ) -> tuple[Tensor, Tensor | None]:
-    """Jitter [N,M,S] and quantiles u [N,M,S_fine] in [0,1): mid-points, or random ones where a generator is given."""
+    """The jitter [N,M,S] and the quantiles [N,M,S_fine], each from 0 to below 1.
+
+    They are random where there is a generator to draw them from, and mid-points where there is none.
+    """
     coarse, fine = config.depth_resolution, config.depth_resolution_importance
     if generator is not None:
         jitter = torch.rand(n, m, coarse, generator=generator)
@@ -52,7 +55,8 @@ def render_rays(
 ) -> RayFeatures:
     """Composite colour features, depth and opacity along every ray.
 
-    jitter [N,M,S] and u [N,M,S_fine]: given, or drawn from `generator`, or deterministic mid-points.
+    Where the jitter [N,M,S] and the quantiles u [N,M,S_fine] are not given, they are drawn from the generator,
+    or they are deterministic mid-points where there is none.
     """
     n, m, _ = rays.origins.shape
     if jitter is None:
@@ -82,7 +86,10 @@ def render_rays(
 
 
 def over_background(features: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """Put a background behind a feature image: features [N,C,h,w] in [-1,1], opacity [N,1,h,w], background in [0,1].
+    """Put a background behind a feature image.
+
+    The features are [N,C,h,w] with values from -1 to 1, and the opacity is [N,1,h,w]; the values of the background are
+    from 0 to 1.
 
     The background's side may differ; it is resized (area when shrinking, bilinear when growing).
     """

@@ -51,10 +51,10 @@ class Superresolution(nn.Module):
         return self.blocks(image_raw, features, ws)
 
     def blocks(self, image: Tensor, features: Tensor, ws: Tensor) -> Tensor:
-        """The two blocks alone, at any side: image [N,3,r,r'], features [N,C,r,r'] (training uses patches)."""
+        """The two blocks alone, for an image [N,3,h,w] and its features [N,C,h,w] of any size (training: patches)."""
         x, w = features.contiguous(memory_format=kernels.image_format()), ws[:, -1]
         for i in range(2):
-            x, image = getattr(self, f"block{i}")(x, image, w)
+            x, image = self.get_submodule(f"block{i}")(x, image, w)
         return image
 
     def resized(self, x: Tensor, side: int) -> Tensor:

@@ -21,7 +21,7 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 class Encoder(nn.Module):
-    """Photo (and current estimate, and camera) -> residual [N,num_ws,w_dim].
+    """From a photo, and the current estimate and the camera where they are taken, to a residual [N,num_ws,w_dim].
 
     `state_dict()` has exactly the published names. Two more facts belong to a trained encoder and travel beside it:
     latent_avg: [1,num_ws,w_dim], where the loop starts (a buffer, not in the state_dict).
@@ -205,7 +205,7 @@ def ready(network: NetworkT) -> NetworkT:
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network.eval()
+    return network.train(False)
 
 
 def _upsample_add(small: Tensor, large: Tensor) -> Tensor:

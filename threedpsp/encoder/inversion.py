@@ -37,9 +37,10 @@ ImageCallback = Callable[[Tensor], None]
 class InversionStep:
     """What there is after a step.
 
-    ws: [N,L,w_dim]; render: theirs; image: [N,3,r,r], the render at the encoder's side.
-    plane_offset: [N,3,H,W,C] added to the planes, or None. generator_delta: change of its weights by name, or None.
-    facts: JSON-able, for the inversion's `info`.
+    ws: the latents [N,L,w_dim]; render: what they show; image: [N,3,r,r], the same at the side that the encoder takes.
+    plane_offset: [N,3,H,W,C], what is added to the planes, or None.
+    generator_delta: the change of the generator's weights by their names, or None.
+    facts: what can be written as JSON, for the `info` of the inversion.
     """
 
     ws: Tensor

@@ -68,7 +68,7 @@ class Map2Style(nn.Module):
     def forward(
         self, features: Float[Tensor, "n c s s"], label: Float[Tensor, "n 25"] | None = None
     ) -> Float[Tensor, "n rows w"]:
-        """[N,C,size,size] (and the camera's 25 numbers) -> [N,rows,w_dim]."""
+        """From features [N,C,size,size], and the 25 numbers of the camera where taken, to latents [N,rows,w_dim]."""
         if self.linear_camera is not None:
             camera = self.linear_camera(label)[:, :, None, None]
             features = torch.cat([features, camera.expand(-1, -1, *features.shape[2:])], 1)

@@ -58,15 +58,16 @@ def build_method(
     generator: Generator | None = None,
     generator_fingerprint: str = "",
 ) -> BuiltNetwork:
-    """A network in float32 and eval mode, on the CPU.
+    """A network in float32 on the CPU, set to be used and not to be trained.
 
     Args:
         kind: "encoder" (3DpSp, pSp, e4e), "triplanenet", "deep3d", "arcface" or "confnet".
-        config: of an encoder `EncoderConfig.to_dict()`, of TriPlaneNet `TriPlaneNetConfig.to_dict()`; parts may be
-            missing (defaults: 3DpSp's, TriPlaneNet v1's). The others have none.
-        tensors: published names, any floating type; `latent_avg` [w], [1,w], [L,w] or [1,L,w] among them, unless it
-            can be made from the generator (published TriPlaneNets come without).
-        generator: of encoder and TriPlaneNet, to check that they belong together and to make a missing `latent_avg`.
+        config: what `to_dict` makes of an `EncoderConfig` or, for the second kind, of a `TriPlaneNetConfig`; parts may
+            be missing, and are then those of 3DpSp and of the first version of TriPlaneNet. The other kinds have none.
+        tensors: by their published names, of any floating type; the mean latent `latent_avg` ([w], [1,w], [L,w] or
+            [1,L,w]) must be among them unless it can be made from the generator, as published files of the second kind
+            need.
+        generator: of the first two kinds, to check that they belong together and to make a mean latent that is missing.
         generator_fingerprint: the generator they were trained for; empty = unknown.
 
     Raises:
@@ -132,7 +133,7 @@ def _triplanenet(config: TriPlaneNetConfig, state: dict[str, Tensor]) -> TriPlan
     fill_network(network, state, "TriPlaneNet")
     for part in (network.psp_encoder, network.triplanenet_encoder):
         ready(part)
-    return network.eval()
+    return network.train(False)
 
 
 def _as_latent(latent_avg: Tensor, like: Tensor) -> Tensor:

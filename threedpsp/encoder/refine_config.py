@@ -66,5 +66,5 @@ class RefineConfig:
         if not 0 <= self.tune_after <= 1:
             raise InputError(f"tune_after is a share of the budget, 0 to 1; got {self.tune_after}.")
         for name in ("camera_degrees", "camera_shift", "novel_yaw_degrees"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative; got {getattr(self, name)}.")
+            if vars(self)[name] < 0:
+                raise InputError(f"{name} must not be negative; got {vars(self)[name]}.")

@@ -1,6 +1,7 @@
-"""TriPlaneNet's second network: an IR-SE U-Net from photo and current render to changes of the planes.
+"""The second network of TriPlaneNet: from the photo and the current render to changes of the planes.
 
-Names are the published ones (`triplanenet_encoder.*` in its checkpoints).
+It is a U-Net of residual blocks with squeeze and excitation. Its parameters have the published names, which begin with
+`triplanenet_encoder` in checkpoints.
 """
 
 from __future__ import annotations

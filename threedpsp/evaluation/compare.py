@@ -22,7 +22,11 @@ FIGURES = ("psnr", "ssim", "lpips", "identity")
 
 @dataclass(frozen=True)
 class Comparison:
-    """photos: figures by name (`FIGURES`), photo by photo. side_by_side: [N,3,R,2R] in [-1,1], photo and picture."""
+    """What the comparison gives.
+
+    photos: the figures by the names that are listed above, one of each for every photo.
+    side_by_side: every photo with the picture beside it, [N,3,R,2R], values from -1 to 1.
+    """
 
     photos: Sequence[dict[str, float]]
     side_by_side: Tensor

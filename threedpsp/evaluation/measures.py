@@ -10,7 +10,7 @@ from ..metrics.identity import SAME_PERSON
 from .identity import LOST_FACE
 
 Better = Literal["higher", "lower", ""]
-_YAW = re.compile(r"^(?P<base>.+)_yaw(?P<degrees>[0-9.]+)$")
+_YAW = r"^(?P<base>.+)_yaw(?P<degrees>[0-9.]+)$"
 _SIGNS = {"higher": "↑", "lower": "↓", "": ""}
 
 
@@ -71,7 +71,7 @@ MEASURES: dict[str, Measure] = {
 
 def measure_of(figure: str) -> Measure:
     """What a figure is; names of turned views end in _yaw and degrees."""
-    turned = _YAW.match(figure)
+    turned = re.match(_YAW, figure)
     base = MEASURES.get(turned["base"] if turned else figure)
     if base is None:
         return Measure(figure, "", "", "")
@@ -82,7 +82,7 @@ def measure_of(figure: str) -> Measure:
 
 def place_of(figure: str) -> int:
     """Where it stands in tables."""
-    turned = _YAW.match(figure)
+    turned = re.match(_YAW, figure)
     order = list(MEASURES)
     base = turned["base"] if turned else figure
     return order.index(base) if base in order else len(order)
@@ -95,5 +95,5 @@ def at_yaw(figure: str, degrees: float) -> str:
 
 def yaw_of(figure: str) -> float | None:
     """Degrees in the name of a figure; None: the photo's own view."""
-    turned = _YAW.match(figure)
+    turned = re.match(_YAW, figure)
     return float(turned["degrees"]) if turned else None

@@ -100,7 +100,10 @@ class Scorer:
 
     @torch.no_grad()
     def features(self, image: Float[Tensor, "1 3 r r"]) -> dict[str, np.ndarray]:
-        """What sets are compared by: "vgg" [512], the mean pixel of VGG16's deepest map; "inception" [2048]."""
+        """What sets are compared by, under the name of its network.
+
+        "vgg": the mean pixel [512] of the deepest map. "inception": the pool features [2048].
+        """
         return self._features(image, self.vgg.features(image)[-1])
 
     def _features(self, image: Tensor, deepest: Tensor) -> dict[str, np.ndarray]:

@@ -18,7 +18,10 @@ _NO_HEAD = (24, 24, 28)
 
 
 def to_uint8(image: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
-    """[N,3,H,W] in [-1,1] (clamped) -> uint8 [N,H,W,3] on the CPU."""
+    """Images with values from -1 to 1 (clamped to that) as whole numbers: [N,3,H,W] becomes uint8 [N,H,W,3].
+
+    The result is on the CPU.
+    """
     scaled = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
     return scaled.permute(0, 2, 3, 1).to("cpu", torch.uint8).contiguous().numpy()
 

@@ -38,7 +38,7 @@ def save_inversion(path: str | Path, inversion: Inversion, *, include_steps: boo
     if inversion.plane_offset is not None:
         tensors["plane_offset"] = inversion.plane_offset.half()
     if inversion.render is not None:
-        tensors |= {f"render/{name}": getattr(inversion.render, name).half() for name in _RENDER_FIELDS}
+        tensors |= {f"render/{name}": vars(inversion.render)[name].half() for name in _RENDER_FIELDS}
     for index, (ws, image) in enumerate(inversion.steps if include_steps else ()):
         tensors |= {f"steps/{index}/ws": ws, f"steps/{index}/image": image.half()}
     tensors |= {f"delta/{name}": value.half() for name, value in (inversion.generator_delta or {}).items()}

@@ -18,10 +18,13 @@ _BT709 = 1
 
 
 def write_video(path: str | Path, frames: Iterable[UInt8[ndarray, "h w 3"]], fps: float = 24.0, crf: int = 16) -> int:
-    """Writes an .mp4 (H.264, yuv420p, BT.709), one frame at a time, whole or not at all.
+    """Writes a video, one frame at a time, whole or not at all.
 
-    frames: uint8 [H,W,3], all of one size; odd sizes get their last row or column twice.
-    crf: quality, 0 (best) to 51.
+    It is an .mp4 in the format that every player knows: H.264, with half of the rows and columns of the colours
+    (yuv420p), which are those of high-definition television (BT.709).
+
+    frames: uint8 [H,W,3], all of one size; where a side is odd, the last row or column is there twice.
+    crf: the quality, from 0, which is best, to 51.
 
     Returns:
         How many frames were written.

@@ -1,4 +1,7 @@
-"""ArcFace identity (IR-SE50), the network that pSp and 3DpSp train with; its weights are placed by the user."""
+"""Identity as the network of ArcFace (of kind IR-SE50) sees it, with which the published encoders were trained.
+
+Its weights are placed by the user.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ WEIGHTS_FILE = "model_ir_se50.pth"
 
 
 class ArcFaceIdentity(nn.Module):
-    """EG3D crops [N,3,R,R] in [-1,1] -> unit-length embeddings [N,512]. Frozen, differentiable in the images."""
+    """The network: from aligned crops of faces [N,3,R,R], with values from -1 to 1, to embeddings [N,512].
+
+    The weights are frozen; the embeddings have unit length and are differentiable in the crops.
+    """
 
     def __init__(self, *, se_pool: SEPool = "avg") -> None:
         """Without weights yet; see `from_state`, and `weights.load.load_arcface` for files.
@@ -39,7 +45,7 @@ class ArcFaceIdentity(nn.Module):
             nn.Linear(channels * (INPUT_SIDE // 16) ** 2, EMBEDDING),
             nn.BatchNorm1d(EMBEDDING),
         )
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     @staticmethod
     def from_state(state: Mapping[str, Tensor], *, se_pool: SEPool = "avg") -> ArcFaceIdentity:

@@ -1,4 +1,7 @@
-"""DISTS (Ding et al., 2020): structure and texture similarity of VGG16's maps, where its files are present."""
+"""The distance of structure and texture, DISTS (Ding and others, 2020), over the maps of the network VGG16.
+
+It is there where the files with its weights are.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class L2Pool(nn.Module):
 
 
 class DISTS(nn.Module):
-    """Distance of images [N,3,H,W] in [-1,1]; 0 = equal, about 1 at most. Frozen."""
+    """The distance of images [N,3,H,W] from -1 to 1: 0 where they are equal, about 1 at most. Weights are frozen."""
 
     mean: Tensor
     deviation: Tensor
@@ -68,7 +71,7 @@ class DISTS(nn.Module):
             if name not in shares or shares[name].numel() != sum(CHANNELS):
                 raise WeightsError(f"{weights_path} is not DISTS' file: it lacks {name} with {sum(CHANNELS)} numbers.")
             self.register_buffer(name, shares[name].float().reshape(1, -1, 1, 1).clone())
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     def forward(self, x: Float[Tensor, "n 3 h w"], y: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """Distance of each pair.

@@ -50,7 +50,7 @@ def fit_similarity(
 def identity_chip(
     images: Float[Tensor, "n 3 h w"], landmarks: Float[Tensor, "n p 2"], size: int = CHIP_SIDE
 ) -> Float[Tensor, "n 3 s s"]:
-    """Face chips [N,3,size,size] in [0,255] (values beyond it stay beyond), eyes level, as dlib aligns them.
+    """Chips of faces [N,3,size,size] from 0 to 255 (values beyond it stay beyond), eyes level, as dlib aligns them.
 
     Each chip pixel is the mean of enough bilinear samples to cover it, so that chips of a photo and of its reduced
     copy agree. Beyond the image its border is repeated. Differentiable in the images.
@@ -65,7 +65,8 @@ def identity_chip(
     """
     if images.ndim != 4 or images.shape[1] != 3 or landmarks.ndim != 3 or landmarks.shape[0] != images.shape[0]:
         raise InputError(
-            f"Chips need images [N,3,H,W] and landmarks [N,478,2]; got {list(images.shape)}, {list(landmarks.shape)}."
+            f"Chips of faces need images of shape [N,3,H,W] and landmarks of shape [N,478,2]; "
+            f"got {list(images.shape)}, {list(landmarks.shape)}."
         )
     if landmarks.shape[1] <= max(FIVE_POINTS) or landmarks.shape[2] != 2:
         raise InputError(f"Chips need MediaPipe's 468 or 478 points in 2-D; got {list(landmarks.shape)}.")

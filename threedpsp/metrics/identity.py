@@ -1,7 +1,7 @@
-"""dlib's face recognition network (ResNet-29, public domain weights) as differentiable torch.
+"""The face recognition network of dlib in differentiable torch: a residual network of 29 layers, in the public domain.
 
-Embeddings of two photos of one person lie about .34 apart (L2), of different people about .78; dlib calls two faces
-one person below .6.
+The embeddings of two photos of one person lie at a distance of about 0.34, those of different people of about 0.78;
+below 0.6 dlib calls two faces one person.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ class ResidualBlock(nn.Module):
 
 
 class DlibIdentity(nn.Module):
-    """Face chips [N,3,150,150] in [0,255] -> embeddings [N,128]. Frozen, differentiable in the chips."""
+    """The network: from chips of faces [N,3,150,150] to embeddings [N,128].
+
+    The chips have values from 0 to 255. The weights are frozen, and the embeddings are differentiable in the chips.
+    """
 
     output: Tensor
     mean: Tensor
@@ -86,7 +89,7 @@ class DlibIdentity(nn.Module):
         self.register_buffer("output", torch.empty(BLOCKS[-1][0], EMBEDDING))
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1))
         self._load(path)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     def _load(self, path: Path) -> None:
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
@@ -104,7 +107,7 @@ class DlibIdentity(nn.Module):
         self.output.copy_(output)
 
     def forward(self, chips: Float[Tensor, "n 3 150 150"]) -> Float[Tensor, "n 128"]:
-        """Embeddings of RGB face chips in [0,255], upright and centred as `identity_chip` cuts them."""
+        """The embeddings of chips of faces, colours from 0 to 255, upright and centred as `identity_chip` cuts them."""
         if chips.ndim != 4 or tuple(chips.shape[1:]) != (3, CHIP_SIDE, CHIP_SIDE):
             raise InputError(f"The identity network reads chips [N,3,150,150]; got {list(chips.shape)}.")
         x = F.max_pool2d(F.relu(self.first((chips - self.mean) / PIXEL_SCALE)), 3, stride=2)
@@ -113,7 +116,7 @@ class DlibIdentity(nn.Module):
         return x.mean((2, 3)) @ self.output
 
     def embed(self, images: Float[Tensor, "n 3 h w"], landmarks: Float[Tensor, "n p 2"]) -> Float[Tensor, "n 128"]:
-        """Embeddings of the faces at `landmarks` (MediaPipe's, in pixels) of images in [-1,1]."""
+        """The embeddings of the faces at some landmarks (the points of MediaPipe, in pixels) of images from -1 to 1."""
         return self(identity_chip(images, landmarks))
 
     def distance(
@@ -139,7 +142,7 @@ def identity_distance(
     *,
     network: DlibIdentity | None = None,
 ) -> Float[Tensor, " n"]:
-    """How different two faces look to dlib's network: L2 between embeddings; below .6 counts as one person.
+    """How different two faces look to the network of dlib: the distance of embeddings; below 0.6 is one person.
 
     Differentiable in the images.
 

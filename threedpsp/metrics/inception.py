@@ -1,6 +1,7 @@
-"""The Inception network of FID and KID (TensorFlow's of 2015, as pytorch-fid's file holds it), up to its pool features.
+"""The network Inception, up to its pool features, as the distances of sets (FID and KID) use it.
 
-It is not torchvision's Inception: average pools do not count the padding, and the last block's pool takes the maximum.
+It is the one that was published with TensorFlow in 2015, as the file of pytorch-fid holds it, and not that of
+torchvision: average pools do not count the padding, and the pool of the last block takes the maximum.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ class Block(nn.Module):
 
 
 class Inception(nn.Module):
-    """Images [N,3,H,W] in [-1,1] -> pool features [N,2048]. Frozen."""
+    """The network: from images [N,3,H,W], with values from -1 to 1, to the features after the last pool [N,2048].
+
+    The weights are frozen.
+    """
 
     def __init__(self) -> None:
         """Without weights yet; see `from_file`."""
@@ -90,7 +94,7 @@ class Inception(nn.Module):
         self.blocks = tuple(_blocks())
         for name, block in self.blocks:
             self.add_module(name, block)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     @staticmethod
     def from_state(state: Mapping[str, Tensor]) -> Inception:

@@ -1,7 +1,7 @@
-"""Blocks of the IR-SE trunks (ArcFace's improved residual network with squeeze-and-excitation), with published names.
+"""The blocks of the improved residual trunks with squeeze and excitation that came with ArcFace, with published names.
 
-The identity network and the encoders are built from the same block; only the pooling of the squeeze differs: ArcFace,
-pSp and e4e average, 3DpSp takes the maximum. Checkpoints fit only the pooling they were trained with.
+The identity network and the encoders are built from the same block; only the pooling of the squeeze differs: that of
+3DpSp takes the maximum, all others average. Checkpoints fit only the pooling they were trained with.
 """
 
 from __future__ import annotations

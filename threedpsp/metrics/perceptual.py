@@ -30,7 +30,9 @@ TRUNK_URL = "https://download.pytorch.org/models/"
 
 
 class PerceptualDistance(nn.Module):
-    """Distance of images [N,3,H,W] in [-1,1] in a trunk's feature space; 0 = equal. Frozen, differentiable in both.
+    """The distance of images [N,3,H,W] from -1 to 1 in the feature space of a trunk; 0 where they are equal.
+
+    Its weights are frozen; the result is differentiable in both images.
 
     For an optimisation with a fixed target, make the target's features once:
     `target = metric.features(y)`, then `metric.distance(metric.features(x), target)` in the loop.
@@ -47,7 +49,7 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("scale", torch.tensor(IMAGENET_SCALE).view(1, 3, 1, 1))
         for index, (head, channels) in enumerate(zip(heads, trunk.channels, strict=True)):
             self.register_buffer(f"head_{index}", head.reshape(1, channels, 1, 1))
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     def features(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Unit-length feature maps of images in [-1,1].
@@ -82,7 +84,10 @@ class PerceptualDistance(nn.Module):
 
 
 class STLPIPS(PerceptualDistance):
-    """Shift-tolerant LPIPS (Ghildyal and Liu, ECCV 2022) with the weights of the package stlpips_pytorch."""
+    """The perceptual distance that tolerates shifts (Ghildyal and Liu, ECCV 2022).
+
+    The weights are those in the package stlpips_pytorch.
+    """
 
     def __init__(self, net: TrunkName = "alex") -> None:
         """Read the weights of one trunk.
@@ -104,7 +109,10 @@ class STLPIPS(PerceptualDistance):
 
 
 class LPIPS(PerceptualDistance):
-    """LPIPS v0.1 (Zhang et al., CVPR 2018): head weights from the package lpips, ImageNet trunk from torch's cache."""
+    """The first of the learned perceptual distances (Zhang and others, CVPR 2018), in version 0.1.
+
+    The weights of the head come from the package lpips, those of the trunk from the cache of torch.
+    """
 
     def __init__(self, net: TrunkName = "alex", *, trunk_path: Path | None = None) -> None:
         """Read the weights; nothing is downloaded.

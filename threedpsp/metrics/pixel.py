@@ -1,4 +1,7 @@
-"""Measures on pixels: L2, PSNR, SSIM. One number per image, differentiable, images in [-1,1]."""
+"""Measures on pixels: mean squared error, signal to noise, structural similarity.
+
+Each gives one number for every image, and is differentiable. The values of images are from -1 to 1.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ def psnr(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tens
 def ssim(
     a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], *, window: int = 11, sigma: float = 1.5
 ) -> Float[Tensor, " n"]:
-    """Structural similarity of each image in [-1,1], mean over channels and over windows that lie inside.
+    """The structural similarity of each image, from -1 to 1, as a mean over channels and over windows that lie inside.
 
-    Wang et al. 2004: Gaussian window of `window` x `window` pixels, K1 = .01, K2 = .03, population variance.
+    As published (Wang and others, 2004): the window is a Gaussian of that many pixels a side, the two constants are
+    0.01 and 0.03, and variances are those of a population.
 
     Raises:
         InputError: the shapes differ, or an image is smaller than the window.

@@ -1,7 +1,7 @@
-"""AlexNet and VGG16 up to their last convolution, as perceptual metrics use them: five feature maps.
+"""The networks AlexNet and VGG16 up to the last convolution, as perceptual metrics use them: they give five maps.
 
-Each comes plain (the ImageNet network) and shift-tolerant (Ghildyal and Liu 2022): every stride is replaced by a
-stride-1 step followed by a 3x3 binomial blur with stride 2, padded by reflection.
+Each comes plain, as it was trained to name pictures, and tolerant of shifts (Ghildyal and Liu, 2022): there a step of
+stride 1, followed by a binomial blur of 3 x 3 pixels with stride 2, padded by reflection, stands for every stride.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Trunk(nn.Module):
 
 
 def alexnet(*, shift_tolerant: bool) -> Trunk:
-    """AlexNet's five convolutions with 64, 192, 384, 256, 256 channels."""
+    """The five convolutions of the network, which have 64, 192, 384, 256 and again 256 channels."""
     c1, c2, c3, c4, c5 = ALEX_CHANNELS
     if shift_tolerant:
         first: list[nn.Module] = [BlurredConv(3, c1, 11, margin=2), nn.ReLU()]

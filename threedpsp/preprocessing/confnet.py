@@ -21,7 +21,10 @@ FLIP_CHANNEL = 1  # channel 0 is the uncertainty of the photo's own reconstructi
 
 
 class ConfNet(nn.Module):
-    """Photos [N,3,64,64] in [-1,1] -> two uncertainties per pixel, positive, at two scales. Names as published."""
+    """The network: from photos [N,3,64,64], with values from -1 to 1, to uncertainties at two scales.
+
+    There are two for every pixel, and they are positive. The names of the parameters are the published ones.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,10 +66,10 @@ class ConfNet(nn.Module):
                 f"These are not the weights of unsup3d's ConfNet ({error}). Expected its state dict, or a checkpoint "
                 f"of unsup3d with the entry '{CHECKPOINT_KEY}'."
             ) from error
-        return network.requires_grad_(False).eval()
+        return network.requires_grad_(False).train(False)
 
     def forward(self, x: Float[Tensor, "n 3 64 64"]) -> tuple[Float[Tensor, "n 2 64 64"], Float[Tensor, "n 2 16 16"]]:
-        """Uncertainty of pixel colours [N,2,64,64] and of perceptual features [N,2,16,16]."""
+        """The uncertainty of the colours of pixels [N,2,64,64], and that of perceptual features [N,2,16,16]."""
         features = self.network(x)
         return self.out_net1(features), self.out_net2(features)
 

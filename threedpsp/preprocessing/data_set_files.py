@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -132,7 +133,7 @@ def remove_temporary_files(folder: Path) -> None:
     """What a kill left half written."""
     for place in (folder, folder / CONF_MAPS):
         for path in place.iterdir() if place.is_dir() else ():
-            if TEMPORARY.fullmatch(path.name) and path.is_file():
+            if re.fullmatch(TEMPORARY, path.name) and path.is_file():
                 path.unlink(missing_ok=True)
 
 

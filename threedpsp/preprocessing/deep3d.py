@@ -1,7 +1,8 @@
-"""Deep3DFaceRecon's ResNet-50: a face crop -> 257 coefficients of a 3-D face, of which the pose gives the camera.
+"""The residual network of Deep3DFaceRecon: from the crop of a face to the 257 coefficients of a face in space.
 
-Only the network is needed: no face model (BFM) and no rasteriser, because the pose is read from the coefficients.
-Names are the published ones. Source: the published network, checked against its recorded values.
+The camera follows from those of the pose. Only the network is needed, no face model and no rasteriser,
+because the pose is read from the coefficients. The names of the parameters are the published ones. The source is the
+published network, checked against its recorded values.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ class _ResNet50(nn.Module):
 
 
 class Deep3D(nn.Module):
-    """Face crops [N,3,224,224], RGB in [0,1], cut by `deep3d_crop` -> coefficients [N,257]. Frozen."""
+    """The network: from crops of faces [N,3,224,224] to coefficients [N,257].
+
+    The crops are those that the function `deep3d_crop` cuts, and their colours are from 0 to 1. The weights are frozen.
+    """
 
     def __init__(self) -> None:
         """Without weights yet; see `from_state`."""
@@ -106,7 +110,7 @@ class Deep3D(nn.Module):
         self.backbone = _ResNet50()
         features = _EXPANSION * _STAGES[-1][0]
         self.final_layers = nn.ModuleList(nn.Conv2d(features, part, 1) for part in _PARTS)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).train(False)
 
     @staticmethod
     def from_state(checkpoint: Mapping[str, Any]) -> Deep3D:

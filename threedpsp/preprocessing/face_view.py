@@ -24,7 +24,10 @@ SAME_SURFACE = 0.02  # world units (7 mm on a face): nearer to the camera than t
 
 @dataclass(frozen=True)
 class FaceMesh:
-    """The canonical face: vertices (world units) and normals [468,3], triangles [T,3], mirror [468]: vertex to twin."""
+    """The canonical face: vertices (in units of the world) and normals [468,3], triangles [T,3], mirror [468].
+
+    The mirror leads from every vertex to the twin on the other side.
+    """
 
     vertices: Float[Tensor, "v 3"]
     normals: Float[Tensor, "v 3"]

@@ -22,7 +22,10 @@ _MOUTH_LINE = (5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966)
 
 @dataclass(frozen=True)
 class HeadModel:
-    """neutral [V,3] and modes [100,V,3] in EG3D's world; triangles [T,3]; colour classes per vertex [V]."""
+    """A model of heads: the neutral one [V,3] and the modes [100,V,3], in the world of the cameras.
+
+    With them are the triangles [T,3] and the class of the colour of every vertex [V].
+    """
 
     neutral: np.ndarray
     modes: np.ndarray
@@ -31,7 +34,7 @@ class HeadModel:
 
 
 def load_head_model(path: Path) -> HeadModel:
-    """From an .npz with neutral [V,3], modes [100,V,3] and quads faces [F,4]."""
+    """From an archive of arrays: the neutral head [V,3], the modes [100,V,3], and the faces, quads [F,4]."""
     with np.load(path) as data:
         neutral = data["neutral"].astype(np.float64)
         modes = data["modes"].astype(np.float32)

@@ -26,7 +26,11 @@ _IRIS_MIRROR = np.array([473, 476, 475, 474, 477, 468, 471, 470, 469, 472])  # i
 
 @dataclass(frozen=True)
 class CanonicalFace:
-    """MediaPipe's mean face. vertices: [468,3] float64, cm, x right, y up, z to the viewer. triangles: [T,3] int64."""
+    """The mean face of MediaPipe.
+
+    vertices: [468,3] float64, in centimetres; x is to the right, y up, z towards the viewer.
+    triangles: [T,3] int64, the numbers of their corners.
+    """
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -34,7 +38,10 @@ class CanonicalFace:
 
 @cache
 def find_landmark_model() -> Path:
-    """The model file: in THREEDPSP_WEIGHTS (folders, separated like PATH), in ~/.cache/threedpsp, or in its package.
+    """The file of the model.
+
+    It is searched for in the folders of the variable THREEDPSP_WEIGHTS, which are separated as those of PATH are, then
+    in ~/.cache/threedpsp, and then in the package that carries it.
 
     Raises:
         MissingDependencyError: nowhere, or only with other contents than expected.

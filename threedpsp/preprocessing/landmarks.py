@@ -32,9 +32,9 @@ _SYSTEM_LIBRARIES = "libegl1 libgles2"
 class Face:
     """One face.
 
-    points: [478,2] float32, pixels of the photo, x right, y down, 0 = the first pixel's edge.
-    points_z: [478] float32, relative depth in pixels, smaller = nearer.
-    box: (left, top, right, bottom) around the points, pixels.
+    points: [478,2] float32, in pixels of the photo; x is to the right, y down, and 0 is at the edge of the first pixel.
+    points_z: [478] float32, the relative depth in pixels; smaller is nearer.
+    box: the rectangle around the points, in pixels: left, top, right, bottom.
     """
 
     points: np.ndarray

@@ -1,8 +1,7 @@
-"""Photos from disk: anything Pillow decodes, as upright 8-bit RGB."""
+"""Photos from disk: anything that Pillow can decode becomes upright and has three colours of 8 bits."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import io
 import struct
@@ -33,7 +32,9 @@ class Photo:
 
 
 def load_photo(source: PhotoSource) -> Photo:
-    """Decode a photo: EXIF rotation applied, first frame, 8 bits, RGB, transparency over white.
+    """Decode a photo: its first frame, upright, with three colours of 8 bits.
+
+    The metadata say which side is up, and white is put behind what is transparent.
 
     Args:
         source: a path, the bytes of a file, a Pillow image, or an array [H,W], [H,W,1|3|4]
@@ -90,7 +91,9 @@ def _register_heif(name: str) -> None:
             f"{name} is a HEIC photo, which Pillow cannot read by itself. "
             "Run 'pip install pillow-heif', or save the photo as JPEG."
         )
-    importlib.import_module("pillow_heif").register_heif_opener()
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
 
 
 def _decode(image: Image.Image, name: str) -> Photo:

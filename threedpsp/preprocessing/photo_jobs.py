@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -229,5 +228,5 @@ def prepared_jobs(store: FileStore, photos: Sequence[PreparedPhoto], settings: C
     return jobs
 
 
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}(\.\w+)?")
+TEMPORARY = r"\..*\.[0-9a-f]{8}(\.\w+)?"
 """What `atomic_write` names its temporary files."""

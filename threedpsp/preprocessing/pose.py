@@ -1,6 +1,7 @@
-"""The camera of a photo: from MediaPipe's points, or from Deep3DFaceRecon's coefficients.
+"""The camera of a photo: from the points of MediaPipe, or from the coefficients of Deep3DFaceRecon.
 
-Both end in EG3D's world (see `camera.py`): the mean face of Deep3DFaceRecon times .27, moved by (0, .006, .161).
+Both end in the world of the cameras (the module `camera` says which that is). The mean face of the coefficients has its
+place there when it is made smaller, by a factor of 0.27, and then moved up by 0.006 and towards the viewer by 0.161.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def estimate_camera(points: Float[Tensor, "n 478 2"] | np.ndarray) -> Camera:
 
 @cache
 def canonical_in_world() -> np.ndarray:
-    """MediaPipe's canonical face [468,3] in EG3D's world."""
+    """The canonical face of MediaPipe [468,3], in the world of the cameras."""
     vertices = canonical_face().vertices
     # the template's eyes are the middle of their corners; its nose tip lies between MediaPipe's points 1 and 4
     eyes = vertices[[33, 133]].mean(0), vertices[[263, 362]].mean(0)
@@ -95,13 +96,14 @@ def place_in_world(five: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def camera_from_deep3d(
     angle: Float[Tensor, "n 3"], translation: Float[Tensor, "n 3"], convention: PoseConvention = "orig"
 ) -> Camera:
-    """Deep3DFaceRecon's coefficients 224:227 (angle) and 254:257 (translation) -> cameras.
+    """The cameras that follow from the coefficients: from 224 on three angles, from 254 on a translation.
 
     Args:
-        angle: [N,3] radians about x, y, z.
+        angle: [N,3], in radians, about x, y and z.
         translation: [N,3].
-        convention: "orig": at distance 2.7 from the origin, what 3DpSp and EG3D's script for own photos use;
-            "cor": at 2.7 from (0,0,.175); "simplify": the same place, looking at that point; "raw": as fitted.
+        convention: where the cameras are put. With "orig", at a distance of 2.7 from the origin, as the published
+            scripts for own photos do; with "cor", at the same distance from the point that is 0.175 before the origin;
+            with "simplify", at that place, but looking at that point; with "raw", where they were fitted.
     """
     if convention not in ("raw", "orig", "cor", "simplify"):
         raise InputError(f"convention must be raw, orig, cor or simplify; got {convention!r}.")

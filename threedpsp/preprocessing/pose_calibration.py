@@ -1,12 +1,13 @@
-"""Makes `pose_model.npz` (development only).
+"""Makes the file `pose_model.npz`; only developers need this.
 
     python -m threedpsp.preprocessing.pose_calibration ICT_IDENTITY.npz PORTRAITS_FOLDER
 
-Needs ICT-FaceKit's identity model and a few hundred near-frontal photos.
+This needs the identity model of ICT-FaceKit and a few hundred photos that are near frontal.
 
-1. Heads of random identity, some with the mouth open, are rendered from known cameras, and MediaPipe finds its points.
-2. Per head, every point is triangulated from the views with the mouth closed: mean, modes (principal components, of
-   the heads and their mirror images), and what remains unexplained per point, open mouths included.
+1. Heads of random identity, some with the mouth open, are rendered from known cameras, and the points on
+   them are found.
+2. For each head, every point is triangulated from the views with the mouth closed: mean, modes (principal components
+   of the heads and their mirror images), and what remains unexplained per point, open mouths included.
 3. The renders have no smiles and no real brows. So points whose mean residual, or its spread, differs between photos
    and renders are left out, and what difference is left of the others is added to their sigma.
 The cameras of the photos are not needed; labelled photos serve only to report the error.
@@ -60,7 +61,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Views:
-    """Renders of known cameras: head [N], jaw [N] degrees, cam2world [N,4,4], points [N,478,2] (0..1)."""
+    """Renders of known cameras.
+
+    Of each they hold the number of the head [N], the angle of the jaw [N] in degrees, the matrix from the camera to the
+    world [N,4,4], and the points [N,478,2] from 0 to 1.
+    """
 
     head: np.ndarray
     jaw: np.ndarray
@@ -98,7 +103,7 @@ def observe_heads(ict_path: Path, heads: int = HEADS, seed: int = 1) -> Views:
 
 
 def observe_photos(folder: Path, every: int = 4) -> np.ndarray:
-    """Points [N,478,2] (0..1 of the EG3D crop) of every fourth photo in a folder."""
+    """The points [N,478,2] of every fourth photo in a folder, from 0 to 1 across the aligned crop."""
     found = []
     for path in sorted(folder.iterdir())[::every]:
         photo = load_photo(path)
@@ -154,7 +159,10 @@ def angle_errors(model: PoseModel, views: Views) -> np.ndarray:
 
 
 def _triangulate_heads(views: Views) -> tuple[np.ndarray, np.ndarray]:
-    """Points of every head [H,478,3] from its closed-mouth views; residuals [N,478,2] in all of its views."""
+    """The points of every head [H,478,3], and the residuals [N,478,2] in all of the views.
+
+    The points are those that the views with a closed mouth show.
+    """
     shapes, residuals = [], []
     for head in np.unique(views.head):
         mine = np.flatnonzero(views.head == head)

@@ -1,6 +1,6 @@
-"""A small statistical face: where MediaPipe's points lie in EG3D's world, how they vary, how far they can be trusted.
+"""A small statistical face: where the points of MediaPipe lie, how they vary, and how far they can be trusted.
 
-`pose_model.npz` beside this file holds it; `pose_calibration.py` makes it.
+They lie in the world of the cameras. `pose_model.npz` beside this file holds it; `pose_calibration.py` makes it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def load_pose_model() -> PoseModel:
 def fit_pose(model: PoseModel, observed: np.ndarray) -> PoseFit:
     """Pose and shape that explain points seen at `observed` [M,2] (crop divided by its side, y down).
 
-    Minimises sum log(1 + residual^2 / c^2) c^2 + |shape|^2, residuals in sigmas: the most probable pose and shape when
-    shapes are normally distributed and a few points may be wrong. Levenberg-Marquardt from the frontal camera.
+    Least is the sum of the squared shape and of every point's robust error, which is c^2 log(1 + residual^2 / c^2) with
+    residuals in sigmas: so these are the most probable pose and shape when shapes are normally distributed and a few
+    points may be wrong. Found by the method of Levenberg and Marquardt, which starts at the frontal camera.
     """
     rotation, translation = np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, RADIUS])
     shape = np.zeros(len(model.modes))
@@ -88,7 +89,7 @@ def fit_pose(model: PoseModel, observed: np.ndarray) -> PoseFit:
 
 
 def rotation_matrix(vector: np.ndarray) -> np.ndarray:
-    """Rotation vector [3] (radians times axis) -> [3,3], Rodrigues' formula."""
+    """The matrix [3,3] of a rotation from its vector [3], which is the angle in radians times the axis (Rodrigues)."""
     angle = np.linalg.norm(vector)
     x, y, z = vector
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -16,11 +16,17 @@ IMAGE_SIDE = 128
 
 @dataclass(frozen=True)
 class PortraitBatch:
-    """image [N,3,128,128] in [-1,1]; mask, face, depth [N,1,128,128] (depth 0 where face is 0); camera.
+    """Portraits and what is known of them.
 
-    backdrop [N,3,128,128]: the photo with the person painted over by what is around.
-
-    landmarks [N,478,2] in pixels of the 128 image; mesh [N,468,3] world; index [N] in the set; flipped [N] bool.
+    image: [N,3,128,128], values from -1 to 1.
+    backdrop: [N,3,128,128], the photo with the person painted over by what is around.
+    mask, face, depth: [N,1,128,128], where the person is, where the face is, and how far; the depth is 0 where
+        there is no face.
+    landmarks: [N,478,2], in pixels of the image.
+    mesh: [N,468,3], in coordinates of the world.
+    camera: the cameras of the portraits.
+    index: [N], the number of the portrait in the set.
+    flipped: [N], whether the portrait is mirrored.
     """
 
     image: Tensor
@@ -173,10 +179,11 @@ def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Te
 
 
 def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """Both eyes, enlarged: [N,C,64,192]; black beyond the image.
+    """Both eyes, enlarged: [N,C,64,192]; beyond the image they are black.
 
-    image: [N,C,h,w], a window of a picture. landmarks: [N,478,2] in pixels of that picture.
-    corner: the window's first row and column in it.
+    image: [N,C,h,w], a window of a picture.
+    landmarks: [N,478,2], in pixels of the whole picture.
+    corner: the first row and the first column of the window, as they are counted in the picture.
     """
     eyes = torch.stack([landmarks[:, [33, 133]].mean(1), landmarks[:, [263, 362]].mean(1)], 1)  # [N,2,2]
     centre = eyes.mean(1) - torch.tensor([corner[1], corner[0]])

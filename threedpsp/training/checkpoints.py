@@ -19,15 +19,22 @@ def checkpoint_path(trainer: JointTrainer) -> Path:
     return trainer.config.output / f"checkpoint_{trainer.rank}_of_{trainer.workers}.pt"
 
 
+def _networks(trainer: JointTrainer) -> dict[str, torch.nn.Module]:
+    """By their names in the checkpoint."""
+    return {
+        "generator": trainer.generator,
+        "encoder": trainer.encoder,
+        "generator_ema": trainer.generator_ema,
+        "encoder_ema": trainer.encoder_ema,
+    }
+
+
 def save(trainer: JointTrainer) -> None:
     """All that resuming needs, replaced in one move; what goes on and what resumes do the same from here."""
     trainer.carried = None
     state = {
         "step": trainer.step,
-        "generator": trainer.generator.state_dict(),
-        "encoder": trainer.encoder.state_dict(),
-        "generator_ema": trainer.generator_ema.state_dict(),
-        "encoder_ema": trainer.encoder_ema.state_dict(),
+        **{name: network.state_dict() for name, network in _networks(trainer).items()},
         "latent_avg": trainer.encoder.latent_avg,
         "latents": trainer.latents.detach(),
         "first_estimate": trainer.first_estimate,
@@ -49,8 +56,8 @@ def resume(trainer: JointTrainer) -> bool:
         return False
     state = read_torch(path)
     trainer.step = state["step"]
-    for name in ("generator", "encoder", "generator_ema", "encoder_ema"):
-        getattr(trainer, name).load_state_dict(state[name])
+    for name, network in _networks(trainer).items():
+        network.load_state_dict(state[name])
     for encoder in (trainer.encoder, trainer.encoder_ema):
         encoder.latent_avg.copy_(state["latent_avg"])
     trainer.latents.data.copy_(state["latents"])

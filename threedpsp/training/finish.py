@@ -36,7 +36,7 @@ def load_networks(checkpoint: Path) -> tuple[Generator, Encoder]:
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint} does not exist; give the checkpoint of a joint training.")
     state = read_torch(checkpoint)
-    generator = Generator(GeneratorConfig.tiny()).eval().requires_grad_(False)
+    generator = Generator(GeneratorConfig.tiny()).train(False).requires_grad_(False)
     generator.load_state_dict({name: t.half().float() for name, t in state["generator_ema"].items()})
     sizes = generator.config
     encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim))

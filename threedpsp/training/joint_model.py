@@ -100,7 +100,10 @@ class JointModel:
     def features(
         self, planes: TriPlanes, camera: Camera, side: int, window: Window = WHOLE
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Feature image [N,C,h,w] over the background, opacity and depth [N,1,h,w], of a window; jittered samples."""
+        """The features [N,C,h,w] over the background, and the opacity and depth [N,1,h,w], of a window of the image.
+
+        The samples are jittered.
+        """
         rays = camera_rays(camera, side, *window)
         out = render_rays(planes, self.generator.decoder.mlp(), rays, self.rendering, generator=self.random)
         background = planes.background

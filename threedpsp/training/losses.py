@@ -106,7 +106,7 @@ def backdrop_loss(planes: TriPlanes, batch: PortraitBatch) -> Tensor:
 
 
 def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: torch.Generator) -> Tensor:
-    """Empty just outside the face's surface, dense just inside; mesh [N,468,3] world."""
+    """Empty just outside the surface of the face, dense just inside; the mesh [N,468,3] is in units of the world."""
     n, points = len(mesh), 384
     pick = torch.randint(0, mesh.shape[1], (n, points), generator=random)
     surface = mesh.gather(1, pick[..., None].expand(-1, -1, 3))

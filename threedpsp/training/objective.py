@@ -133,7 +133,7 @@ def mirror_losses(model: JointModel, planes: TriPlanes, batch: PortraitBatch) ->
     """The mirrored photo under the mirrored camera: its silhouette and depth, and weakly its colours."""
     camera = batch.camera.mirrored()
     features, opacity, depth = model.features(planes, camera, COARSE_SIDE)
-    maps = {name: getattr(batch, name).flip(3) for name in ("image", "backdrop", "mask", "face", "depth")}
+    maps = {name: vars(batch)[name].flip(3) for name in ("image", "backdrop", "mask", "face", "depth")}
     flipped = dataclasses.replace(batch, camera=camera, **maps)
     error = (features[:, :3] - shrink(flipped.image, COARSE_SIDE)).abs().mean(1, keepdim=True)
     person = shrink(flipped.mask, COARSE_SIDE)

@@ -30,9 +30,13 @@ MESH_POINTS = 468  # MediaPipe's points without the irises
 class PortraitSet:
     """N portraits.
 
-    image: uint8 [N,3,256,256], photo mirrored beyond its edges. mask: uint8 [N,128,128], 255 = person.
-    label: [N,25]. landmarks: [N,478,2] in pixels of the 256 crop. mesh: [N,468,3], world units.
-    depth: float16 [N,128,128], distance along the ray to the mesh, 0 where there is none. names: file stems.
+    image: uint8 [N,3,256,256], the photo, mirrored beyond its edges.
+    mask: uint8 [N,128,128], 255 where the person is.
+    label: [N,25], the camera.
+    landmarks: [N,478,2], the points on the face, in pixels of the image.
+    mesh: [N,468,3], the surface of the face, in units of the world.
+    depth: float16 [N,128,128], the distance along the ray to the mesh, and 0 where there is none.
+    names: the names of the files without their endings.
     """
 
     image: torch.Tensor

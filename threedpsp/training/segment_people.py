@@ -1,10 +1,11 @@
-"""Person masks of portraits, for training the tiny generator. Runs in a venv of its own.
+"""Masks of the people on portraits, for training the tiny generator. Runs in an environment of its own.
 
     python -m venv seg && seg/bin/pip install mediapipe==0.10.14
     seg/bin/python threedpsp/training/segment_people.py PHOTOS MASKS
 
-mediapipe 0.10.14 carries the selfie-segmentation model inside its wheel but pins old packages, so it must not share
-an environment with the rest; this file imports nothing of ours. Writes MASKS/<stem>.png, 8-bit, 255 = person.
+That version of the package carries the model that segments people, but it pins old packages, so it must not share an
+environment with the rest; for the same reason this file imports nothing of ours. For each photo it writes a mask of the
+same name, a .png of 8 bits in which 255 is a person.
 """
 
 import sys

@@ -29,7 +29,10 @@ def depth_picture(render: Render) -> Tensor:
 
 @torch.no_grad()
 def save_training_sheet(trainer: JointTrainer, path: Path) -> str:
-    """Photo, reconstruction, depth, views at -30, 30 and 15 up; returns PSNR, ST-LPIPS, identity as text."""
+    """Photo, reconstruction, depth, and views at -30 and 30 degrees to the side and 15 up.
+
+    Returns the measures of pixels, looks and identity as text.
+    """
     generator = trainer.generator_ema
     figures: list[Tensor] = []
     rows: list[Tensor] = []

@@ -1,12 +1,13 @@
 """Every weights file we know: what it is for, its licence, where to get it, where it goes. None: not known to us.
 
-Sources: the README files of EG3D, 3DpSp, TriPlaneNet, unsup3d and Deep3DFaceRecon_pytorch and their licences, the file
-lists of the packages that carry a file, and the checksums that the files' publishers or several users have recorded.
+The sources are the licences and the pages of the published projects (EG3D, 3DpSp, TriPlaneNet, unsup3d and
+Deep3DFaceRecon_pytorch), the lists of files of the packages that carry one, and the checksums that the publishers of
+files or several users have recorded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return asdict(self)
 
 
 def _eg3d(name: str, purpose: str, encoder: str | None = None) -> Entry:
@@ -238,7 +239,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "inception",
         "pt_inception-2015-12-05-6726825d.pth",
-        "FID's and KID's network: TensorFlow's Inception of 2015 as pytorch-fid converted it",
+        "the network of two distances of sets (FID and KID), as converted by the project pytorch-fid",
         "Apache-2.0 (TensorFlow models; pytorch-fid)",
         "https://github.com/mseitzer/pytorch-fid",
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import OutputError, WeightsError
 from ..output import output_error
@@ -139,15 +139,15 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+class _HttpsOnly(HTTPRedirectHandler):
     """Follows redirects, but to https alone."""
 
     def __init__(self, http_on_localhost: bool) -> None:
         self._http_on_localhost = http_on_localhost
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
         """Refuses addresses that are not https."""
         _check_address(newurl, self._http_on_localhost)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -161,7 +161,7 @@ class _Transfer:
         self._url, self._part = url, part
         self._on_progress = on_progress or _quiet
         self._same_if = ""
-        self._opener = urllib.request.build_opener(_HttpsOnly(http_on_localhost))
+        self._opener = build_opener(_HttpsOnly(http_on_localhost))
 
     def run(self) -> int | None:
         """Fetches until the .part file is whole; returns the size that the server gave."""
@@ -204,7 +204,7 @@ class _Transfer:
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": self._same_if}
         try:
-            return self._opener.open(urllib.request.Request(self._url, headers=headers), timeout=TIMEOUT)
+            return self._opener.open(Request(self._url, headers=headers), timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416 and have:  # the part is as long as the file, or longer: begin again
@@ -299,7 +299,7 @@ def _range_start(headers: Message) -> int | None:
 
 
 def _range_total(headers: Message) -> int | None:
-    """Size of the whole file, of which a 206 answer holds a part ("bytes 5-9/10" -> 10)."""
+    """The size of the whole file, as an answer that holds only a part of it tells it: 10 for "bytes 5-9/10"."""
     text = headers.get("Content-Range", "").rpartition("/")[2]
     return int(text) if text.isascii() and text.isdigit() else None
 

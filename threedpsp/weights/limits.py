@@ -93,7 +93,7 @@ def _check(value: Any, default: Any, name: str) -> None:
     """Recursively, field by field."""
     if dataclasses.is_dataclass(default) and type(value) is type(default):
         for field in dataclasses.fields(default):
-            _check(getattr(value, field.name), getattr(default, field.name), field.name)
+            _check(vars(value)[field.name], vars(default)[field.name], field.name)
     elif isinstance(default, tuple) and isinstance(value, tuple) and len(value) == len(default):
         for part, default_part in zip(value, default, strict=True):
             _check(part, default_part, name)

@@ -76,7 +76,7 @@ def generator_from(found: Recognised) -> Generator:
     with torch.device("meta"):  # random numbers that would be overwritten take seconds
         generator = Generator(GeneratorConfig.from_dict(found.config))
     generator.load_state_dict(found.tensors, assign=True)
-    return generator.eval().requires_grad_(False)
+    return generator.train(False).requires_grad_(False)
 
 
 def load_inverter(

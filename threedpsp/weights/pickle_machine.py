@@ -27,7 +27,7 @@ SHORT_BYTES = 16  # byte strings up to this length (numbers) are read, longer on
 
 _HARMLESS = {"datetime", "decimal", "fractions", "uuid", "pathlib", "collections"}
 """Modules of Python that have nothing for an attack in them."""
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class PickleMachine:
 
     def name(self, module: Any, name: Any) -> None:
         """Push a name, if the file may use it."""
-        if not all(isinstance(p, str) and len(p) < 200 and _IDENTIFIER.fullmatch(p) for p in (module, name)):
+        if not all(isinstance(p, str) and len(p) < 200 and re.fullmatch(_IDENTIFIER, p) for p in (module, name)):
             raise WeightsError(f"it refers to {_shown(module)} {_shown(name)}, which is no name of a class.")
         value = Global(module, name)
         self.names.check(value)

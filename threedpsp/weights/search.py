@@ -17,9 +17,10 @@ COMFYUI_FOLDERS = ("threedpsp", "eg3d")  # inside ComfyUI's models folder
 def search_folders(extra_dirs: Sequence[str | Path] = ()) -> list[Path]:
     """The folders that are searched, in this order, each once; they need not exist.
 
-    `extra_dirs` (the option --weights-dir); the environment variable THREEDPSP_WEIGHTS, several separated as in PATH;
-    ComfyUI's models folders where we run inside it or COMFYUI_PATH names its checkout; ~/.cache/threedpsp; the places
-    in which the published code keeps its files, where the current folder is a checkout of it.
+    First come the folders that are given here, by the option --weights-dir, then those that the environment
+    variable THREEDPSP_WEIGHTS lists, separated as in PATH. Then come the folders for models of ComfyUI, where we run
+    inside it or the variable COMFYUI_PATH names a checkout of it; then ~/.cache/threedpsp; and last the places in which
+    the published code keeps its files, where the current folder is a checkout of it.
     """
     folders = [Path(folder).expanduser() for folder in extra_dirs]
     folders += _from_environment()

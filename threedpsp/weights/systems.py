@@ -168,8 +168,8 @@ def pose_network(
 
 
 @lru_cache(maxsize=1)
-def _shared_deep3d(path: Path, _: int) -> Deep3D:
-    """Loaded once for many photos, again when the file changes."""
+def _shared_deep3d(path: Path, changed: int) -> Deep3D:
+    """Loaded once for many photos, again when the file's time of change is another."""
     return load_deep3d(path)
 
 
@@ -199,8 +199,8 @@ def confidence_network(
 
 
 @lru_cache(maxsize=1)
-def _shared_confnet(path: Path, _: int) -> ConfNet:
-    """Loaded once for many photos, again when the file changes."""
+def _shared_confnet(path: Path, changed: int) -> ConfNet:
+    """Loaded once for many photos, again when the file's time of change is another."""
     return load_confnet(path)
 
 

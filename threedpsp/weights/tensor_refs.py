@@ -27,13 +27,15 @@ ITEM_SIZES = {
 MAX_EXPANDED = 1 << 20  # numbers in a tensor that repeats a smaller storage (a mean latent, say)
 
 _FLAGS_OF_DTYPE = (3, None, None, None, -1, -1, 0)
-_DTYPE = re.compile(r"[bifu][1248]")
+_DTYPE = r"[bifu][1248]"
 _NUMPY_FORMAT = {
     **{"i1": "b", "i2": "h", "i4": "i", "i8": "q"},
     **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
     **{"f2": "e", "f4": "f", "f8": "d"},
 }
 _OBJECT_NAMES = {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"}
+ENCODE = Global("_codecs", "encode")
+"""With a text and "latin1": how protocol 2 writes bytes."""
 SCALAR_NAMES = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 
 
@@ -85,7 +87,7 @@ class DtypeRef:
 class TensorNames(Names):
     """What all weights files use: ordered dicts, tensors, parameters and single numbers of numpy."""
 
-    allowed = frozenset({"collections.OrderedDict", "numpy.dtype", "_codecs.encode", *SCALAR_NAMES, *_OBJECT_NAMES})
+    allowed = frozenset({"collections.OrderedDict", "numpy.dtype", ENCODE.path, *SCALAR_NAMES, *_OBJECT_NAMES})
 
     def __init__(self) -> None:
         self.tensors: list[TensorRef] = []
@@ -111,7 +113,7 @@ class TensorNames(Names):
             return _dtype(arguments)
         if path in SCALAR_NAMES:
             return _scalar(arguments)
-        if path == "_codecs.encode":
+        if path == ENCODE.path:
             return _encoded(arguments)
         return super().call(name, arguments)
 
@@ -164,7 +166,7 @@ def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 def _dtype(arguments: tuple[Any, ...]) -> DtypeRef:
     code = arguments[0] if arguments else None
-    if not isinstance(code, str) or not _DTYPE.fullmatch(code) or not all(_is_flag(a) for a in arguments[1:]):
+    if not isinstance(code, str) or not re.fullmatch(_DTYPE, code) or not all(_is_flag(a) for a in arguments[1:]):
         raise WeightsError("it describes a kind of number that no weights file has.")
     return DtypeRef(code)
 
@@ -187,8 +189,11 @@ def _scalar(arguments: tuple[Any, ...]) -> int | float | bool:
 
 
 def _encoded(arguments: tuple[Any, ...]) -> bytes:
-    """What `_codecs.encode(text, "latin1")` gives: how protocol 2 writes bytes."""
+    """The bytes that were written as Latin-1 text."""
     text, code = arguments if len(arguments) == 2 else (None, None)
-    if not isinstance(text, str) or code != "latin1" or any(ord(c) > 255 for c in text):
+    if not isinstance(text, str) or code != "latin1":
         raise WeightsError("it is damaged: bytes that are not bytes.")
-    return text.encode("latin1")
+    try:
+        return text.encode("latin1")
+    except UnicodeEncodeError as error:
+        raise WeightsError("it is damaged: bytes that are not bytes.") from error

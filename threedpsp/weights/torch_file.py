@@ -1,7 +1,7 @@
-"""Reads torch files (.pt, .pth; the zip format and the older one) as data.
+"""Reads the files of torch (with the endings .pt and .pth; in the zip format and in the older one) as data.
 
-Twice guarded: first `PickleMachine` walks the file and checks names, shapes and sizes without taking memory for them;
-then `torch.load(weights_only=True)` reads it.
+They are guarded twice: first the machine for pickles walks the file and checks names, shapes and sizes without taking
+memory for them; then torch reads it, and only weights (`weights_only=True`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ one at a time (`PickledTensors.read`): a file of hundreds of megabytes needs lit
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .pickle_machine import Global, PickleMachine, Span, Stub
-from .tensor_refs import StorageRef, TensorNames, TensorRef
+from .tensor_refs import ENCODE, StorageRef, TensorNames, TensorRef
 from .torch_file import LEGACY_START, check_legacy, load_checked
 
 RECONSTRUCT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -27,13 +26,13 @@ EASY_DICT = "dnnlib.util.EasyDict"
 MAX_PARTS = 20_000  # modules and tensors; EG3D's networks have 400
 MAX_NAME = 200  # letters in the name of a module or tensor
 MAX_OVERHEAD = 4096  # bytes of a storage beside its numbers; it takes about 400
-_STUBS = re.compile(r"(training|torch\.nn\.modules)(\.[A-Za-z_]\w*)+")
+_STUBS = ("training.", "torch.nn.modules.")
 
 
 class Eg3dNames(TensorNames):
     """What EG3D's network pickles may mention, and nothing else."""
 
-    allowed = TensorNames.allowed - {"_codecs.encode"} | {RECONSTRUCT, LOAD_BYTES, EASY_DICT}
+    allowed = TensorNames.allowed - {ENCODE.path} | {RECONSTRUCT, LOAD_BYTES, EASY_DICT}
 
     def check(self, name: Global) -> None:
         """See `Names`."""
@@ -61,7 +60,7 @@ class Eg3dNames(TensorNames):
 
 
 def _is_stub(name: Global) -> bool:
-    return "." not in name.name and _STUBS.fullmatch(name.path) is not None
+    return "." not in name.name and name.path.startswith(_STUBS)
 
 
 def _persistent(arguments: tuple[Any, ...]) -> Stub:

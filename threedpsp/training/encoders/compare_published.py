@@ -1,4 +1,4 @@
-"""One ReStyle training step of 3DpSp at full size, ours and as published, timed and weighed side by side on the CPU.
+"""One training step of the encoder at full size, ours and as published, timed and weighed side by side on the CPU.
 
     python -m threedpsp.training.encoders.compare_published
 
@@ -84,7 +84,7 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     settings = TrainConfig(size=size, batch=1, n_iters=1, latent_avg_samples=100, checkpointing=variant == "ours")
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig.ffhq512_128() if size == "full" else GeneratorConfig.tiny())
-    generator.eval().requires_grad_(False)
+    generator.train(False).requires_grad_(False)
     network = build_trained(settings, generator)
     if not isinstance(network, Encoder):
         raise ThreeDPSPError("An encoder is compared.")

@@ -157,27 +157,27 @@ class TrainConfig:
     def __post_init__(self) -> None:
         positive = ("steps", "batch", "accumulation", "n_iters", "log_every", "save_every", "validate_every")
         for name in (*positive, "keep_last", "panels_every", "panel_photos", "stage_every", "latent_avg_samples"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{_flag(name)} must be 1 or more; got {getattr(self, name)}.")
+            if vars(self)[name] < 1:
+                raise InputError(f"{_flag(name)} must be 1 or more; got {vars(self)[name]}.")
         sizes = ("loss_side", "render_side", "validation_rendered")
         for name in ("workers", "warmup_steps", "patience", "stage_start", *sizes):
-            if getattr(self, name) < 0:
-                raise InputError(f"{_flag(name)} must be 0 or more; got {getattr(self, name)}.")
+            if vars(self)[name] < 0:
+                raise InputError(f"{_flag(name)} must be 0 or more; got {vars(self)[name]}.")
         for name in ("rendered_share", "truncation"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{_flag(name)} lies between 0 and 1; got {getattr(self, name)}.")
+            if not 0 <= vars(self)[name] <= 1:
+                raise InputError(f"{_flag(name)} lies between 0 and 1; got {vars(self)[name]}.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"--ema-decay is at least 0 and below 1; got {self.ema_decay}.")
         if not 0 <= self.beta2 < 1:
             raise InputError(f"--beta2 is at least 0 and below 1; got {self.beta2}.")
         for name in ("learning_rate", "eps"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{_flag(name)} must be above 0; got {getattr(self, name)}.")
+            if not vars(self)[name] > 0:
+                raise InputError(f"{_flag(name)} must be above 0; got {vars(self)[name]}.")
         if self.batch % self.accumulation:
             raise InputError(f"--batch {self.batch} cannot be divided into --accumulation {self.accumulation} parts.")
         for name in ("l2_weight", "perceptual_weight", "identity_weight", "mirror_weight"):
-            if (getattr(self, name) or 0) < 0:
-                raise InputError(f"{_flag(name)} must be 0 or more; got {getattr(self, name)}.")
+            if (vars(self)[name] or 0) < 0:
+                raise InputError(f"{_flag(name)} must be 0 or more; got {vars(self)[name]}.")
 
     def to_json(self) -> str:
         """As text for `from_json`."""
@@ -219,7 +219,7 @@ class TrainConfig:
 
     @staticmethod
     def a100_ffhq512() -> TrainConfig:
-        """The published 3DpSp training on FFHQ at 512 pixels, made to fit one A100."""
+        """The published training of the encoder on the data set FFHQ at 512 pixels a side, made to fit one A100."""
         return TrainConfig(
             output=Path("runs/3dpsp"), generator="ffhqrebalanced512-128", bf16=True, checkpointing=True, workers=8
         )

@@ -16,7 +16,7 @@ class Average:
         """decay: of the mean, reached gradually; 0: no mean is kept."""
         self.live = network
         self.decay = decay
-        self.network = network if decay == 0 else copy.deepcopy(network).requires_grad_(False).eval()
+        self.network = network if decay == 0 else copy.deepcopy(network).requires_grad_(False).train(False)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -31,4 +31,4 @@ class Average:
 
     def measured(self) -> Trained:
         """The network that is validated and published, in evaluation mode."""
-        return self.network.eval()
+        return self.network.train(False)

@@ -33,13 +33,13 @@ class LossWeights:
     """Pixels a side at which pictures are compared."""
 
 
-_PSP = LossWeights(1.0, 0.8, 0.1)
+_LIKE_PSP = LossWeights(1.0, 0.8, 0.1)
 PUBLISHED: dict[TrainedMethod, LossWeights] = {
     "3dpsp": LossWeights(1.0, 0.5, 0.4, mirror=1.0, side=512),
-    "psp": _PSP,
-    "e4e": dataclasses.replace(_PSP, delta=2e-4, discriminator=0.1),
-    "triplanenet-v1": _PSP,
-    "triplanenet-v2": _PSP,
+    "psp": _LIKE_PSP,
+    "e4e": dataclasses.replace(_LIKE_PSP, delta=2e-4, discriminator=0.1),
+    "triplanenet-v1": _LIKE_PSP,
+    "triplanenet-v2": _LIKE_PSP,
 }
 """Of the render of an encoder's ws."""
 BRANCH: dict[str, LossWeights] = {

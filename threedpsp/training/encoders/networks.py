@@ -87,7 +87,7 @@ def _new(method: TrainedMethod, size: NetworkSize, generator: Generator) -> Trai
     network = TriPlaneNet(TriPlaneNetConfig(encoder, branch_config(method, size, generator)))
     for part in (network.psp_encoder, network.triplanenet_encoder):
         ready(part)
-    return network.eval()
+    return network.train(False)
 
 
 def start_from_irse50(network: Trained, arcface: ArcFaceIdentity) -> int:
@@ -156,7 +156,7 @@ def set_training(network: nn.Module, batch_norm: str) -> None:
     network.train()
     if batch_norm == "running":
         for norm in norms(network):
-            norm.eval()
+            norm.train(False)
 
 
 def norms(network: nn.Module) -> list[_BatchNorm]:

@@ -91,7 +91,7 @@ class Trainer:
         self.passes = passes
         self.stream = stream
         self.validation = validation
-        self.report: Report = report if processes.is_main else lambda _: None
+        self.report: Report = report if processes.is_main else _say_nothing
         self.share = Share(config.batch, processes.count, processes.rank, config.accumulation)
         self.critic: LatentCritic | None = passes.critic
         self.progress = Progress(judges=passes.judges.names)
@@ -337,3 +337,7 @@ class Trainer:
             self.critic.pool.entries.copy_(pools[self.processes.rank % len(pools)])
             self.critic.pool.count = int(numbers["pool"])
         self.report(f"resumed at step {progress.step} from {found[-1]}")
+
+
+def _say_nothing(line: str) -> None:
+    """The report of the processes beside the main one."""
