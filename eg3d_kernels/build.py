@@ -58,7 +58,7 @@ def build() -> Path:
     except OSError as error:
         raise KernelUnavailableError(
             f"the compiled kernels cannot be stored ({error}); "
-            "let THREEDPSP_KERNEL_CACHE name another folder, one that can be written to."
+            "set THREEDPSP_KERNEL_CACHE to a writable folder."
         ) from error
 
 

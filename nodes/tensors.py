@@ -1,7 +1,8 @@
 """Between the layouts of ComfyUI and of the core.
 
-The images of ComfyUI have colours last, [B,H,W,3], and values from 0 to 1; those of the core have colours before rows
-and columns, [B,3,H,W], and values from -1 to 1. The masks of ComfyUI have no colours: [B,H,W].
+The images of ComfyUI are [B,H,W,3], that is, colours come last, and the values of colours are from 0 to 1. The images
+of the core are [B,3,H,W], that is, colours come before rows and columns, and their values are from -1 to 1. Masks have
+no colours, so they are [B,H,W].
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def _kernels() -> Finding:
         "note",
         "Compiled kernels",
         f"not available, rendering on the CPU is several times slower ({reason})",
-        "install a C++ compiler (Debian, Ubuntu: apt-get install g++; Windows: Visual Studio Build Tools; "
-        "macOS: xcode-select --install)",
+        "install a C++ compiler: on Debian and Ubuntu with 'apt-get install g++', on macOS with "
+        "'xcode-select --install', on Windows with the build tools of Visual Studio",
     )
 
 

@@ -181,7 +181,7 @@ class DownloadWeights(WeightsCommand):
 
     It goes to the folder of the option --weights-dir; without that option to the first folder that the environment
     variable THREEDPSP_WEIGHTS names; without that to the folder threedpsp among the models of ComfyUI, where there is
-    one; and without all of those to the folder ~/.cache/threedpsp.
+    one; and where there is none of these folders, to ~/.cache/threedpsp.
 
     Example: threedpsp weights download ffhqrebalanced512-128
     """

@@ -51,7 +51,7 @@ class Superresolution(nn.Module):
         return self.blocks(image_raw, features, ws)
 
     def blocks(self, image: Tensor, features: Tensor, ws: Tensor) -> Tensor:
-        """The two blocks alone, for an image [N,3,h,w] and its features [N,C,h,w] of any size (training: patches)."""
+        """The two blocks alone, for an image [N,3,h,w] and features [N,C,h,w] of any size, as those of patches are."""
         x, w = features.contiguous(memory_format=kernels.image_format()), ws[:, -1]
         for i in range(2):
             x, image = self.get_submodule(f"block{i}")(x, image, w)

@@ -23,31 +23,7 @@ from .report import EvaluationReport, column_name
 SHOWN_SIDE = 128  # smaller pictures are enlarged to it
 LARGEST_SIDE = 192  # larger ones are shrunk to it
 _QUALITY = 88
-_STYLE = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2429; background: #fff; margin: 2rem auto; max-width: 1320px;
-  padding: 0 1.5rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-.lead { color: #51606a; margin: 0 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .7rem; border-bottom: 1px solid #e3e8eb; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 2px solid #9fb0ba; } tbody tr:hover { background: #f4f8fa; }
-td b { color: #0b5c78; } .interval { color: #74838c; font-size: .86em; }
-.plots img { max-width: 100%; height: auto; } figure { margin: 0 1rem 1rem 0; display: inline-block; }
-figcaption { font-weight: 600; font-size: .92rem; }
-.pictures td, .pictures th { padding: 2px 3px; border: 0; text-align: center; font-size: .82rem; font-weight: 500; }
-.pictures small { display: block; max-width: 112px; overflow-wrap: anywhere; }
-.pictures thead th { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #9fb0ba; }
-.pictures td { vertical-align: top; }
-.pictures td:nth-child(3n+2) { padding-left: 14px; }
-.pictures img { width: 112px; height: 112px; display: block; border-radius: 3px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem; }
-dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
-.failed { color: #a5282c; }
-"""
+_STYLE = Path(__file__).with_name("page.css")
 
 
 def write_report(report: EvaluationReport, folder: Path) -> None:
@@ -73,7 +49,8 @@ def page(report: EvaluationReport) -> str:
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>Evaluation: {escape(names)}</title>',
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>',
+        '<meta name="viewport" content="width=device-width">',
+        f"<style>{_STYLE.read_text(encoding='utf-8')}</style></head><body>",
         f"<h1>Evaluation: {escape(names)}</h1>",
         f'<p class="lead">{len(report.measured)} photos measured, {len(report.failed)} failed. Mean, and in brackets '
         "its 95 % interval over the photos; the best mean of a row is bold. Arrows point to the better.</p>",

@@ -18,9 +18,9 @@ _NO_HEAD = (24, 24, 28)
 
 
 def to_uint8(image: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
-    """Images with values from -1 to 1 (clamped to that) as whole numbers: [N,3,H,W] becomes uint8 [N,H,W,3].
+    """From images [N,3,H,W] of any device to uint8 [N,H,W,3] on the CPU.
 
-    The result is on the CPU.
+    The values of the images are from -1 to 1; what is outside of that range is clamped to it.
     """
     scaled = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
     return scaled.permute(0, 2, 3, 1).to("cpu", torch.uint8).contiguous().numpy()

@@ -1,7 +1,8 @@
-"""The networks AlexNet and VGG16 up to the last convolution, as perceptual metrics use them: they give five maps.
+"""The networks AlexNet and VGG16 up to the last convolution, which perceptual metrics use: they give five maps.
 
-Each comes plain, as it was trained to name pictures, and tolerant of shifts (Ghildyal and Liu, 2022): there a step of
-stride 1, followed by a binomial blur of 3 x 3 pixels with stride 2, padded by reflection, stands for every stride.
+Each comes plain, as it was trained to name pictures, and tolerant of shifts (as Ghildyal and Liu made them): there a
+step of stride 1, followed by a binomial blur of 3 x 3 pixels with stride 2, padded by reflection, stands for every
+stride.
 """
 
 from __future__ import annotations

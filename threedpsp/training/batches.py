@@ -183,7 +183,7 @@ def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)
 
     image: [N,C,h,w], a window of a picture.
     landmarks: [N,478,2], in pixels of the whole picture.
-    corner: the first row and the first column of the window, as they are counted in the picture.
+    corner: where the window begins, as the number of its first row and that of its first column in the picture.
     """
     eyes = torch.stack([landmarks[:, [33, 133]].mean(1), landmarks[:, [263, 362]].mean(1)], 1)  # [N,2,2]
     centre = eyes.mean(1) - torch.tensor([corner[1], corner[0]])

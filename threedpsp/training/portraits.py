@@ -32,10 +32,10 @@ class PortraitSet:
 
     image: uint8 [N,3,256,256], the photo, mirrored beyond its edges.
     mask: uint8 [N,128,128], 255 where the person is.
-    label: [N,25], the camera.
+    label: [N,25], the camera of the photo.
     landmarks: [N,478,2], the points on the face, in pixels of the image.
     mesh: [N,468,3], the surface of the face, in units of the world.
-    depth: float16 [N,128,128], the distance along the ray to the mesh, and 0 where there is none.
+    depth: float16 [N,128,128], the distance along the ray to the mesh, and 0 where the mesh is not met.
     names: the names of the files without their endings.
     """
 
