@@ -61,12 +61,16 @@ def scan(tools: Path, published: Path) -> int:
             new.append(finding)
         else:
             known[f"{review.title}: {review.reason}"] += 1
+    verdict = f"nodesafe's own verdict is {report['verdict']['label']}, {report['recommendation']}"
+    print(f"{verdict}; with what a person has looked at:")
     print(f"nodesafe scan: {len(new)} new findings, {known.total()} reviewed ones:")
     for words, count in known.most_common():
         print(f"  {count:4} {words}")
     for finding in new:
         print(f"NEW [{finding['severity']}] {finding['title']} at {finding['file']}:{finding['line']}")
         print(f"    {finding['snippet']}")
+        if "high-entropy" in finding["title"]:
+            print("    Shorten this text, or use plainer words: fewer symbols, digits and capitals.")
     return int(bool(new))
 
 

@@ -25,7 +25,7 @@ WEIGHTS_FILE = "model_ir_se50.pth"
 class ArcFaceIdentity(nn.Module):
     """The network: from aligned crops of faces [N,3,R,R], with values from -1 to 1, to embeddings [N,512].
 
-    The weights are frozen; the embeddings are of unit length, and they are differentiable in the crops.
+    The embeddings are of unit length and are differentiable in the crops; the weights of the network are frozen.
     """
 
     def __init__(self, *, se_pool: SEPool = "avg") -> None:

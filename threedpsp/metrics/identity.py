@@ -58,8 +58,8 @@ class ResidualBlock(nn.Module):
 class DlibIdentity(nn.Module):
     """The network: from chips of faces [N,3,150,150] to embeddings [N,128].
 
-    The chips are images of faces, cut out and turned upright, with values from 0 to 255. The weights are frozen, and
-    the embeddings are differentiable in the chips.
+    The chips are images of faces, cut out and turned upright, whose values are from 0 to 255. The embeddings are
+    differentiable in the chips, and the weights of the network are frozen.
     """
 
     output: Tensor

@@ -179,7 +179,7 @@ def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Te
 
 
 def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """Both eyes, enlarged: [N,C,64,192]; beyond the image they are black.
+    """Both eyes, enlarged, in one picture [N,C,64,192], which is black where the image does not reach.
 
     image: [N,C,h,w], a window of a picture.
     landmarks: [N,478,2], in pixels of the whole picture.
