@@ -57,8 +57,7 @@ def build() -> Path:
             return _move(Path(folder, LIBRARY), place)
     except OSError as error:
         raise KernelUnavailableError(
-            f"the compiled kernels cannot be stored ({error}); "
-            "set THREEDPSP_KERNEL_CACHE to a writable folder."
+            f"the compiled kernels cannot be stored ({error}); set THREEDPSP_KERNEL_CACHE to a writable folder."
         ) from error
 
 
