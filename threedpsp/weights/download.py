@@ -145,9 +145,7 @@ class _HttpsOnly(HTTPRedirectHandler):
     def __init__(self, http_on_localhost: bool) -> None:
         self._http_on_localhost = http_on_localhost
 
-    def redirect_request(
-        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Request | None:
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         """Refuses addresses that are not https."""
         _check_address(newurl, self._http_on_localhost)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
