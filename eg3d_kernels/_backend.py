@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -48,15 +49,19 @@ def library() -> ctypes.CDLL:
     with _lock:
         if _loaded is None:
             try:
-                path = build()
-                _loaded = ctypes.CDLL(str(path))
-            except OSError as error:
-                _loaded = KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.")
+                _loaded = _load(build())
             except KernelUnavailableError as error:
                 _loaded = error
     if isinstance(_loaded, KernelUnavailableError):
         raise KernelUnavailableError(str(_loaded))
     return _loaded
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.") from error
 
 
 Argument = Tensor | int | float | Sequence[int] | ctypes.Structure | None

@@ -128,7 +128,11 @@ def _openmp(is_clang: bool) -> tuple[list[str], list[str]]:
         return (["-Xpreprocessor", "-fopenmp"], [str(libomp)]) if libomp.is_file() else (["-fopenmp-simd"], [])
     if sys.platform == "win32":
         return ["-fopenmp-simd"], []
-    if not is_clang and (found := sorted(torch_lib.glob("libgomp*.so*"))):
+    try:
+        found = [] if is_clang else sorted(torch_lib.glob("libgomp*.so*"))
+    except OSError:  # a folder that this user may not read
+        found = []
+    if found:
         return ["-fopenmp"], [str(found[0])]
     return ["-fopenmp"], ["-fopenmp"]
 
