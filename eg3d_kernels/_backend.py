@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -118,16 +118,11 @@ def preference() -> Preference:
     Raises:
         ValueError: the variable says something else.
     """
-    preferences: dict[str, Preference] = {
-        "": "auto",
-        "auto": "auto",
-        "reference": "reference",
-        "published": "published",
-    }
-    value = os.environ.get("THREEDPSP_KERNELS", "")
-    if value not in preferences:
-        raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
-    return preferences[value]
+    value = os.environ.get("THREEDPSP_KERNELS") or "auto"
+    for known in get_args(Preference):
+        if value == known:
+            return known
+    raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
 
 
 def image_format() -> torch.memory_format:

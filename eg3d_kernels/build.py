@@ -88,15 +88,7 @@ def toolchain() -> tuple[str, list[str], list[str]]:
         where = f"CXX={asked} does not exist" if asked else f"none of {', '.join(candidates)} is on PATH"
         raise KernelUnavailableError(f"no C++ compiler ({where}); {GET_COMPILER}.")
     # No NaN traps and no errno, so that loops vectorise; NaN and infinity themselves keep their meaning.
-    flags = [
-        "-std=c++17",
-        "-O3",
-        *_instructions(),
-        "-fPIC",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-        "-fvisibility=default",
-    ]
+    flags = ["-std=c++17", "-O3", *_instructions(), "-fPIC", "-fno-math-errno", "-fno-trapping-math"]
     openmp, link_flags = _openmp("clang" in _version(compiler).lower())
     return compiler, flags + ["-fvisibility=default"] + openmp, ["-shared", *link_flags]
 
