@@ -7,7 +7,8 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -48,15 +49,19 @@ def library() -> ctypes.CDLL:
     with _lock:
         if _loaded is None:
             try:
-                path = build()
-                _loaded = ctypes.CDLL(str(path))
-            except OSError as error:
-                _loaded = KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.")
+                _loaded = _load(build())
             except KernelUnavailableError as error:
                 _loaded = error
     if isinstance(_loaded, KernelUnavailableError):
         raise KernelUnavailableError(str(_loaded))
     return _loaded
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.") from error
 
 
 Argument = Tensor | int | float | Sequence[int] | ctypes.Structure | None
@@ -113,16 +118,11 @@ def preference() -> Preference:
     Raises:
         ValueError: the variable is something else.
     """
-    preferences: dict[str, Preference] = {
-        "": "auto",
-        "auto": "auto",
-        "reference": "reference",
-        "published": "published",
-    }
-    value = os.environ.get("THREEDPSP_KERNELS", "")
-    if value not in preferences:
-        raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
-    return preferences[value]
+    value = os.environ.get("THREEDPSP_KERNELS") or "auto"
+    for known in get_args(Preference):
+        if value == known:
+            return known
+    raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
 
 
 def image_format() -> torch.memory_format:

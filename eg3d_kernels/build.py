@@ -92,15 +92,7 @@ def toolchain() -> tuple[str, list[str], list[str]]:
         where = f"CXX={asked} does not exist" if asked else f"none of {', '.join(candidates)} is on PATH"
         raise KernelUnavailableError(f"no C++ compiler ({where}); {GET_COMPILER}.")
     # No NaN traps and no errno, so that loops vectorise; NaN and infinity themselves keep their meaning.
-    flags = [
-        "-std=c++17",
-        "-O3",
-        *_instructions(),
-        "-fPIC",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-        "-fvisibility=default",
-    ]
+    flags = ["-std=c++17", "-O3", *_instructions(), "-fPIC", "-fno-math-errno", "-fno-trapping-math"]
     openmp, link_flags = _openmp("clang" in _version(compiler).lower())
     return compiler, flags + ["-fvisibility=default"] + openmp, ["-shared", *link_flags]
 
@@ -135,7 +127,11 @@ def _openmp(is_clang: bool) -> tuple[list[str], list[str]]:
         return (["-Xpreprocessor", "-fopenmp"], [str(libomp)]) if libomp.is_file() else (["-fopenmp-simd"], [])
     if sys.platform == "win32":
         return ["-fopenmp-simd"], []
-    if not is_clang and (found := sorted(torch_lib.glob("libgomp*.so*"))):
+    try:
+        found = [] if is_clang else sorted(torch_lib.glob("libgomp*.so*"))
+    except OSError:  # a folder that this user may not read
+        found = []
+    if found:
         return ["-fopenmp"], [str(found[0])]
     return ["-fopenmp"], ["-fopenmp"]
 

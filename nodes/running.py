@@ -39,6 +39,6 @@ def _check_choices(schema: io.Schema, values: dict[str, Any]) -> None:
     """What comes for a list through ComfyUI's API is not checked there; a wrong word must not mean another."""
     for described in schema.inputs:
         options = described.as_dict().get("options")
-        if options is not None and values.get(described.id, options[0]) not in options:
-            chosen = values[described.id]
-            raise ValueError(f"{described.id} is {chosen!r}; choose one of: {', '.join(map(str, options))}.")
+        if options and described.id in values and values[described.id] not in options:
+            words = ", ".join(map(str, options))
+            raise ValueError(f"{described.id} is {values[described.id]!r}; choose one of: {words}.")

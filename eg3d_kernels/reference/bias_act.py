@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import leaky_relu
@@ -20,5 +22,8 @@ def bias_act(
         x = x + noise
     if bias is not None:
         x = x + bias[:, None, None]
-    x = leaky_relu(x, slope) * gain
-    return x.clamp(-clamp, clamp)
+    if slope != 1:
+        x = leaky_relu(x, slope)
+    if gain != 1:
+        x = x * gain
+    return x if math.isinf(clamp) else x.clamp(-clamp, clamp)

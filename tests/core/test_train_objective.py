@@ -24,7 +24,13 @@ from threedpsp.training.encoders.config import TrainConfig
 from threedpsp.training.encoders.ema import Average
 from threedpsp.training.encoders.latent_terms import R1_EVERY, LatentCritic, LatentPool
 from threedpsp.training.encoders.loss_weights import LossWeights
-from threedpsp.training.encoders.networks import build_trained, running_statistics, set_training, start_from_irse50
+from threedpsp.training.encoders.networks import (
+    build_trained,
+    running_statistics,
+    set_training,
+    start_from_irse50,
+    start_from_trunk,
+)
 from threedpsp.training.encoders.passes import Passes
 from threedpsp.training.encoders.photos import Batch
 from threedpsp.training.encoders.rendered import RenderedFaces
@@ -211,6 +217,37 @@ def test_irse50_starts_the_trunk_and_leaves_the_estimates_channels_at_zero():
     assert torch.equal(encoder.body[23].res_layer[3].weight, arcface.body[23].res_layer[3].weight)
     with pytest.raises(InputError, match="--size full"):
         start_from_irse50(build_trained(config(), small_generator()), arcface)
+
+
+def test_the_trunk_of_another_method_is_taken_without_its_heads():
+    generator = small_generator()
+    source = build_trained(config(seed=1), generator)  # sees photo and estimate
+    network = build_trained(config(method="psp"), generator)
+    heads = {name: t.clone() for name, t in network.state_dict().items() if name.startswith("styles.")}
+    assert start_from_trunk(network, source) > 10
+    own, taken = network.state_dict(), source.state_dict()
+    assert torch.equal(own["input_layer.0.weight"], taken["input_layer.0.weight"][:, :3])
+    assert all(torch.equal(own[name], taken[name]) for name in own if name.startswith("body."))
+    assert heads and all(torch.equal(own[name], t) for name, t in heads.items())
+    with pytest.raises(InputError, match="same --size"):
+        start_from_trunk(network, build_encoder(EncoderConfig.tiny()))
+
+
+def test_fewer_rays_are_for_training_alone():
+    settings, generator = config(render_side=8, n_iters=1), small_generator()
+    network = build_trained(settings, generator)
+    passes = Passes(settings, generator, NONE, contextlib.nullcontext)
+    batch = faces(1)
+
+    def distance_from(side: int | None, image: Tensor, ws: Tensor) -> float:
+        planes = generator.planes(ws)
+        render = generator.render(planes, ws, batch.camera, neural_rendering_resolution=side).image
+        return (resize_photo(render, 64) - image).abs().max().item()
+
+    trained, validated = passes.train(network, batch, 0, 1.0), passes.validate(network, batch, 0)
+    assert distance_from(8, trained.images[-1], trained.ws) < 1e-5
+    assert distance_from(None, trained.images[-1], trained.ws) > 1e-3
+    assert distance_from(None, validated.images[-1], validated.ws) < 1e-5
 
 
 def test_pictures_are_compared_at_the_chosen_side(tmp_path: Path):

@@ -7,10 +7,10 @@ import json
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import torch
 
+from ..process_memory import resident_bytes
 from .jobs import Task
 
 WITHOUT_WARM_UP = ("training", "demo")
@@ -28,14 +28,7 @@ def measure(task: Task, repeats: int) -> dict[str, float]:
             started = time.perf_counter()
             own = step()
             seconds.append(own if isinstance(own, float) else time.perf_counter() - started)
-    return {"seconds": statistics.median(seconds), "peak_mb": peak_mb()}
-
-
-def peak_mb() -> float:
-    """Resident memory of this process at most, in MB; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+    return {"seconds": statistics.median(seconds), "peak_mb": (resident_bytes("peak") or 0) / 1e6}
 
 
 if __name__ == "__main__":

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import torch
 
-from ..errors import InputError
-
-_STATUS = Path("/proc/self/status")
-_RESET = Path("/proc/self/clear_refs")
+from ..process_memory import forget_peak, resident_bytes
 
 
 class PeakMemory:
@@ -19,7 +15,7 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         """`device`: where the networks are; for a GPU its own memory counts, else the process's."""
         self.device = device
-        self.resets = device.type != "cuda" and _reset()
+        self.resets = device.type != "cuda" and forget_peak()
         if device.type == "cuda":
             self.words = "torch's peak of GPU memory during the inversion"
         elif self.resets:
@@ -33,34 +29,17 @@ class PeakMemory:
             torch.cuda.synchronize(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
         elif self.resets:
-            _reset()
+            forget_peak()
 
     def megabytes(self) -> float:
         """Peak since `start`, in MB (10^6 bytes)."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e6
         if self.resets:
-            return _high_water() * 1024 / 1e6
+            return (resident_bytes("peak") or 0) / 1e6
         try:
             import resource
         except ImportError:  # Windows
             return float("nan")
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _reset() -> bool:
-    """Sets the peak to what is in use now; False where this system cannot."""
-    try:
-        _RESET.write_text("5", encoding="ascii")
-        return _high_water() > 0
-    except (OSError, InputError):
-        return False
-
-
-def _high_water() -> int:
-    """VmHWM, KiB."""
-    for line in _STATUS.read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    raise InputError(f"{_STATUS} does not tell the peak memory.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -40,7 +40,6 @@ class LoadedMethod:
     pipelines: tuple[Pipeline, ...]
     files: tuple[str, ...]
     refine: bool = False
-    facts: dict[str, object] = field(default_factory=dict)
 
 
 def parse_methods(text: str) -> tuple[MethodSpec, ...]:

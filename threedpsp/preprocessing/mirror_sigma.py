@@ -143,8 +143,8 @@ def _array_in(content: bytes) -> np.ndarray:
 
 
 def _stored_to_mirror(stored: Float[Tensor, "n 256 256"], side: int) -> Float[Tensor, "n r r"]:
-    lengthen = _doubled_by_splines(STORED_SIDE).to(stored.device)
-    enlarged = (lengthen @ stored.double() @ lengthen.T).to(stored.dtype)
+    lengthen = _doubled_by_splines(STORED_SIDE)
+    enlarged = (lengthen @ stored.cpu().double() @ lengthen.T).to(stored)  # some devices have no float64
     return _resize(enlarged, side).flip(2)
 
 

@@ -33,6 +33,7 @@ from ...errors import ThreeDPSPError
 from ...kernels import Implementation
 from ...metrics.identity import DlibIdentity
 from ...metrics.perceptual import STLPIPS
+from ...process_memory import forget_peak, resident_bytes
 from ..ranger import build_ranger
 from .comparison import Judges
 from .config import NetworkSize, TrainConfig
@@ -99,8 +100,8 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     for index in range(steps + 1):
         optimizer.zero_grad(set_to_none=True)
         if index == 1:
-            _forget_peak()
-            resident = _memory("VmRSS")
+            forget_peak()
+            resident = _memory("now")
         started, cpu_started = time.perf_counter(), time.process_time()
         if variant.startswith("ours"):
             passes.train(network, batch, 0, 1.0)
@@ -110,7 +111,7 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
         optimizer.step()
         seconds.append(time.perf_counter() - started)
         cpu_seconds.append(time.process_time() - cpu_started)
-    peak = _memory("VmHWM")
+    peak = _memory("peak")
     return {
         "seconds": statistics.median(seconds[1:]),
         "cpu_seconds": statistics.median(cpu_seconds[1:]),
@@ -141,17 +142,12 @@ def published_step(
     return total
 
 
-def _memory(name: str) -> float:
-    """A figure of this process's memory in GB (Linux)."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024 / 1e9
-    raise ThreeDPSPError(f"This system does not tell {name}; run the comparison on Linux.")
-
-
-def _forget_peak() -> None:
-    """The peak of memory is counted from here on."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+def _memory(what: Literal["now", "peak"]) -> float:
+    """Of this process, in GB."""
+    found = resident_bytes(what)
+    if found is None:
+        raise ThreeDPSPError("This system does not tell a process's memory; run the comparison on Linux.")
+    return found / 1e9
 
 
 if __name__ == "__main__":

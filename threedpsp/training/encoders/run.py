@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...output import atomic_write
 from ...preprocessing.dataset import FaceDataset, Mirrored
 from ...weights.load import load_inverter
+from ...weights.search import find_weights
 from ...weights.systems import identity_network, load_generator
 from .batches import FaceStream, check_set
 from .comparison import load_judges
@@ -104,7 +105,7 @@ def _network(config: TrainConfig, generator: Generator) -> Trained:
     if sum(start is not None for start in (config.init, config.irse50, config.trunk)) > 1:
         raise InputError("--init, --irse50 and --trunk all say where the weights start; choose one.")
     if config.trunk is not None:
-        start_from_trunk(network, load_inverter(config.trunk, generator))
+        start_from_trunk(network, load_inverter(find_weights(config.trunk, folders), generator))
     if config.init is not None:
         method = config.method if config.method in ("psp", "e4e") else None
         start_from(network, load_inverter(config.init, generator, method=method))

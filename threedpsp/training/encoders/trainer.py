@@ -36,21 +36,14 @@ from .state import (
 from .validation import ValidationSet, validate
 
 TERMS = ("pixel", "perceptual", "identity")
-COLUMNS = (
-    *(
-        "step",
-        "seconds",
-        "cpu_seconds",
-        "images_per_second",
-        "learning_rate",
-        "loss",
-        *TERMS,
-        *(f"mirror_{t}" for t in TERMS),
-    ),
-    *(f"branch_{t}" for t in TERMS),
-    *(f"branch_mirror_{t}" for t in TERMS),
-    *("delta", "latent", "critic"),
+LOSSES = (
+    *(f"{part}{term}" for part in ("", "mirror_", "branch_", "branch_mirror_") for term in TERMS),
+    *("delta", "latent"),
 )
+STEP_COLUMNS = (
+    *("step", "seconds", "cpu_seconds", "images_per_second", "learning_rate", "loss"), *LOSSES, "critic"
+)  # fmt: skip
+VALIDATION_COLUMNS = ("step", "seconds", "loss", *LOSSES)
 Report = Callable[[str], None]
 
 
@@ -125,14 +118,8 @@ class Trainer:
         """
         config, progress = self.config, self.progress
         main = self.processes.is_main
-        self.steps = Table(config.output / STEPS_FILE, COLUMNS, progress.step) if main else None
-        columns = (
-            "step",
-            "seconds",
-            "loss",
-            *(c for c in COLUMNS if c not in ("step", "seconds", "cpu_seconds", "loss", "critic")),
-        )
-        self.validations = Table(config.output / VALIDATION_FILE, columns, progress.step) if main else None
+        self.steps = Table(config.output / STEPS_FILE, STEP_COLUMNS, progress.step) if main else None
+        self.validations = Table(config.output / VALIDATION_FILE, VALIDATION_COLUMNS, progress.step) if main else None
         self.board = Board(config.output / TENSORBOARD if main and config.tensorboard else None, progress.step)
         parts = self.stream.parts(self.share, progress.step, config.workers)
         self.pace = Pace(config.batch, config.steps)
