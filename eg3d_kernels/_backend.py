@@ -18,6 +18,7 @@ from .errors import KernelUnavailableError
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
 Preference = Literal["auto", "reference", "published"]
+PREFERENCE_VARIABLE = "THREEDPSP_KERNELS"
 OPS = ("sample_planes", "query_points", "render_rays", "bias_act", "upfirdn2d", "modulated_conv2d")
 
 
@@ -139,11 +140,11 @@ def preference() -> Preference:
     Raises:
         ValueError: the variable is something else.
     """
-    value = os.environ.get("THREEDPSP_KERNELS") or "auto"
+    value = os.environ.get(PREFERENCE_VARIABLE) or "auto"
     for known in get_args(Preference):
         if value == known:
             return known
-    raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
+    raise ValueError(f"{PREFERENCE_VARIABLE} must be auto, reference or published; got {value!r}.")
 
 
 def image_format() -> torch.memory_format:

@@ -23,8 +23,8 @@ class Evaluate(io.ComfyNode):
         return node_schema(
             "ThreeDpSpEvaluate",
             "3DpSp Evaluate",
-            "Measures how close pictures are to the photos they were made from: pixels (PSNR), looks (ST-LPIPS) and "
-            "identity (dlib's face distance; below 0.6 counts as the same person).",
+            "Measures how close pictures are to the photos that they were made from: in their pixels (PSNR), in how "
+            "they look (ST-LPIPS), and in whose face it is (the distance of dlib: below 0.6, the same person).",
             search_aliases=["metrics", "psnr", "lpips", "identity", "compare"],
             inputs=[
                 FACE.Input("face", tooltip="The aligned faces."),

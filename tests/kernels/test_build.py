@@ -64,6 +64,14 @@ def test_fallback_is_announced_once_with_what_to_install(tmp_path: Path) -> None
     assert "named: sample_planes: implementation 'cpu' cannot run: no C++ compiler" in ran.stdout
 
 
+def test_a_missing_cffi_is_told_with_the_command() -> None:
+    ran = python("import sys; sys.modules['cffi'] = None\n" + SAMPLE)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("WARNING") == 1
+    assert "cffi is missing, which calls the compiled kernels; run: pip install cffi." in ran.stderr
+    assert "('reference',)" in ran.stdout
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in compiler is a shell script")
 def test_failed_compilation_keeps_the_compilers_words(tmp_path: Path) -> None:
     compiler = tmp_path / "broken-c++"

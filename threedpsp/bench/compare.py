@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from subprocess import run
 
 from ..errors import ThreeDPSPError
 from .jobs import FRAMES, JobName
@@ -86,7 +86,7 @@ def compare(job: JobName, *, threads: int, rounds: int, repeats: int, quick: boo
 def run_worker(side: Side, settings: Mapping[str, str | int], threads: int) -> dict[str, float]:
     """The figures of one fresh process."""
     command = [sys.executable, "-m", f"{__package__}.worker", json.dumps(settings)]
-    done = subprocess.run(command, env=environment(side, threads), capture_output=True, text=True, check=False)
+    done = run(command, env=environment(side, threads), capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join(done.stderr.splitlines()[-5:])
         raise ThreeDPSPError(f"{settings['job']} ({side}) ended with exit code {done.returncode}:\n{last}")

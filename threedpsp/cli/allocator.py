@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from os import execve
 
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000"}
 """No mapping of its own for a large tensor; freed memory is kept."""
@@ -36,4 +37,4 @@ def restart_with_tuned_allocator() -> None:
     if environment is not None and sys.executable:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+        execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -40,9 +40,10 @@ class Evaluate(ModelCommand):
     data: Path | None = None
     """The same, as an option."""
     methods: str | None = None
-    """What is compared, between commas; the others are compared with the first. A name (3dpsp, psp, e4e,
-    triplanenet-v1, triplanenet-v2, pti, or refine: the encoder's heads refined; or a name of 'threedpsp weights list'),
-    or NAME=FILE, NAME=FILE1+FILE2 for the seeds of one method. Default: the encoder, before and after refining."""
+    """What is compared, between commas; the others are compared with the first. Each is a name of a method (3dpsp, psp,
+    e4e, triplanenet-v1, triplanenet-v2, pti, or refine: the heads of the encoder refined), a name in the list of
+    'threedpsp weights list', or NAME=FILE; the seeds of one method are NAME=FILE+FILE. Default: the encoder, before and
+    after refining."""
     identity: IdentityName = "dlib"
     """What measures identity: the network of dlib, which comes with a package, or that of ArcFace, searched for
     as the file model_ir_se50.pth, as 3DpSp does."""

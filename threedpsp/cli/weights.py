@@ -194,7 +194,7 @@ class DownloadWeights(WeightsCommand):
     def run(self) -> int:
         """Asks, fetches, and prints where the file is and what was checked."""
         if not self.name:
-            raise InputError("No name given. Example: threedpsp weights download ffhqrebalanced512-128")
+            raise InputError(f"No name given. Example: threedpsp weights download {CATALOGUE[0].name}")
         if self.name in (*EMBEDDED, *EMBEDDED_ENCODERS):
             raise InputError(f"{self.name} is part of this package; there is nothing to download.")
         entry = entry_named(self.name)

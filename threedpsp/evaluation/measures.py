@@ -61,7 +61,7 @@ MEASURES: dict[str, Measure] = {
     "seconds": Measure("Time", "s", "lower", "of inverting (and refining) one photo, without finding its face", 2),
     "peak_memory": Measure("Peak memory", "MB", "lower", "", 0),
     "frechet_vgg": Measure(
-        "Fréchet VGG", "", "lower", "not FID: Fréchet distance of ST-LPIPS' VGG16 features (deepest map, averaged)"
+        "Fréchet VGG", "", "lower", "not FID: the Fréchet distance of the features of ST-LPIPS (deepest map, averaged)"
     ),
     "kernel_vgg": Measure("Kernel VGG", "", "lower", "not KID: squared MMD, cubic kernel, of the same features", 4),
     "fid": Measure("FID", "", "lower", "pytorch-fid's Inception, pool features; of few photos far larger", 2),

@@ -108,8 +108,9 @@ class Evaluator:
             f"+-{turned or 'none'}, pitch 0, mean of both sides; {identity.novel_words}",
             "geometry": f"pose and depth at the photo's view and at yaws up to {GEOMETRY_YAW:g} degrees; "
             "pose: MediaPipe's landmarks found in the render, camera fitted to them (good to about 3 degrees)",
-            "sets": "photos against renders from the photos' cameras; frechet_vgg, kernel_vgg (neither FID nor KID): "
-            "ST-LPIPS' VGG16, deepest map, unit-length pixels times √512, averaged" + (inception and f"; {inception}"),
+            "sets": "photos against renders from the cameras of the photos; frechet_vgg and kernel_vgg are neither FID "
+            "nor KID: the features are those of ST-LPIPS, its deepest map, each pixel made as long as √512, averaged"
+            + (inception and f"; {inception}"),
             "left_out": self.scorer.left_out,
             "intervals": f"95 %, percentile bootstrap over photos, {RESAMPLES} resamples, seed {self.config.seed}; "
             "several seeds of a method are averaged photo by photo first",

@@ -14,11 +14,11 @@ import contextlib
 import json
 import logging
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, run
 from typing import Literal
 
 import torch
@@ -70,7 +70,7 @@ def main(comparison: Comparison) -> None:
     figures = {}
     for variant in VARIANTS:
         arguments = ["--steps", str(comparison.steps), "--size", comparison.size, "--variant", variant]
-        done = subprocess.run([sys.executable, "-m", __spec__.name, *arguments], stdout=subprocess.PIPE, check=False)
+        done = run([sys.executable, "-m", __spec__.name, *arguments], stdout=PIPE, check=False)
         if done.returncode:
             raise ThreeDPSPError(f"{variant}: the process ended with exit code {done.returncode}.")
         figures[variant] = json.loads(done.stdout)
