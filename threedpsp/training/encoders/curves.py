@@ -3,8 +3,9 @@
 python -m threedpsp.training.encoders.curves RUN [RUN ...] --output curves.png
 
 Each RUN is the folder of a training. Top to bottom: perceptual distance and identity distance of the photo's own view,
-as the training measures them on its batches (for 3D-pSp the mean of its ReStyle steps). Left to right: against steps of the
-optimizer, and against CPU seconds. Thin lines are the seeds, thick ones their means over the steps that all have.
+as the training measures them on its batches (for 3D-pSp the mean of its ReStyle steps). Left to right: against steps
+of the optimizer, and against CPU seconds. Thin lines are the seeds, thick ones their means over the steps that all
+have.
 """
 
 from __future__ import annotations
