@@ -152,7 +152,7 @@ def save_panel(path: Path, photo: Tensor, images: Sequence[Tensor], mirror: Tens
             (caption, to_uint8(image[row : row + 1])[0]) for caption, image in zip(captions, columns, strict=True)
         ]
         rows.append(cells)
-    page = contact_sheet(rows, min(max(photo.shape[-1], 64), 256))
+    page = contact_sheet(rows, min(max(photo.shape[-1], 128), 256))
     path.parent.mkdir(exist_ok=True)
     save_png(path, page)
     return np.asarray(page)
