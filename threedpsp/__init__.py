@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .sampling import random_head
     from .setup_check import check_setup
     from .stages import align, confidence_heat, confidence_on_photo, estimate_confidence, estimate_pose
+    from .training.encoders.config import TrainConfig
+    from .training.encoders.run import train
     from .types import FaceCrop, Inversion, Mesh, Render, TriPlanes, WPlus
     from .viewer_camera import camera_from_viewer
     from .views import own_views, render_views
@@ -53,6 +55,7 @@ _HOMES = {
     "Render": "types",
     "RenderConfig": "eg3d.config",
     "ThreeDPSPError": "errors",
+    "TrainConfig": "training.encoders.config",
     "TriPlanes": "types",
     "WPlus": "types",
     "WeightsError": "errors",
@@ -80,6 +83,7 @@ _HOMES = {
     "render": "rendering",
     "render_views": "views",
     "save_inversion": "export.latent_file",
+    "train": "training.encoders.run",
     "write_mesh": "export.mesh_file",
     "write_video": "export.video",
 }
@@ -101,6 +105,7 @@ __all__ = [
     "Render",
     "RenderConfig",
     "ThreeDPSPError",
+    "TrainConfig",
     "TriPlanes",
     "WPlus",
     "WeightsError",
@@ -128,6 +133,7 @@ __all__ = [
     "render",
     "render_views",
     "save_inversion",
+    "train",
     "write_mesh",
     "write_video",
 ]

@@ -14,19 +14,16 @@
 # compared.
 
 # %%
-import csv
 import dataclasses
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from PIL import Image
 from skimage import data
 
 import threedpsp
-from threedpsp.training.encoders.config import PRESETS
-from threedpsp.training.encoders.curves import smoothed
-from threedpsp.training.encoders.run import train
 from threedpsp.widgets import show_row
 
 plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -49,17 +46,19 @@ generator = threedpsp.load_generator("tiny", device="cpu")
 # have no FFHQ; this needs nothing. The price: the generator's faces are easier than real ones.
 
 # %%
-from threedpsp.training.encoders.rendered import RenderedFaces  # noqa: E402
-
-side = generator.config.img_resolution
-faces = RenderedFaces(generator, side, seed=0, truncation=0.7).batch(range(6))
-turns = faces.camera.yaw_degrees, faces.camera.pitch_degrees
-angles = [f"{yaw:+.0f}°, {pitch:+.0f}°" for yaw, pitch in zip(*turns, strict=True)]
-show_row(faces.image, angles, height=1.4)
+rng = np.random.default_rng(0)
+pictures, titles = [], []
+for seed in range(6):
+    yaw, pitch = rng.normal(0, 15), rng.normal(0, 6)
+    head = threedpsp.random_head(generator, seed, truncation=0.7)
+    camera = generator.config.camera_sphere.at(yaw, pitch)
+    pictures.append(threedpsp.render_views(generator, [head], camera).image)
+    titles.append(f"{yaw:+.0f}°, {pitch:+.0f}°")
+show_row(pictures, titles, height=1.4)
 
 # %% [markdown]
-# Above each face its camera's yaw and pitch. Face number 5 of seed 0 is the same face on every machine, so a resumed
-# training needs no record of what it has seen.
+# Above each face its camera's yaw and pitch. In training a face's number and the seed decide all of it, so that a
+# resumed training needs no record of what it has seen.
 #
 # ## 2. What is minimised
 #
@@ -72,50 +71,48 @@ show_row(faces.image, angles, height=1.4)
 #
 # The last row is 3D-pSp's own. A face is nearly symmetric, so the flipped photo says what the head looks like from
 # the other side; but only nearly (a parting, a scar, light from the left). So each pixel's error there is divided by
-# $1 + \sigma$, where $\sigma$ is the uncertainty of the flip from the preprocessing. Here are the terms at work, on
-# one face, after one, two and three ReStyle steps of the encoder that comes with the package:
+# $1 + \sigma$, where $\sigma$ is the uncertainty of the flip from the preprocessing. Here are the first three terms at
+# work on a photo, after each of five ReStyle steps of the encoder that comes with the package:
 
 # %%
-from contextlib import nullcontext  # noqa: E402
+pipeline = threedpsp.load("tiny", device="cpu")
+crop = threedpsp.estimate_confidence(threedpsp.prepare(data.astronaut()))
+head = pipeline.invert(crop, steps=5)
+weights = {"L2": 1.0, "ST-LPIPS": 0.5, "identity": 0.4}
+shares = []
+for _, picture in head.steps:
+    found = threedpsp.compare(crop, picture).means
+    squared = 4 * 10 ** (-found["psnr"] / 10)  # PSNR is the squared error, on a scale from -1 to 1, in decibels
+    shares.append([squared, weights["ST-LPIPS"] * found["lpips"], weights["identity"] * found["identity"]])
 
-from threedpsp.metrics.identity import DlibIdentity  # noqa: E402
-from threedpsp.metrics.perceptual import STLPIPS  # noqa: E402
-from threedpsp.training.encoders.comparison import Judges  # noqa: E402
-from threedpsp.training.encoders.passes import Passes  # noqa: E402
-
-judges = Judges(STLPIPS(), DlibIdentity())  # what needs no download; LPIPS and ArcFace are used where their files are
-encoder = threedpsp.load("tiny", device="cpu").encoder
-one = RenderedFaces(generator, side, seed=0, truncation=0.7).batch([3])
-outcomes = []
-for steps in (1, 2, 3):
-    config = dataclasses.replace(PRESETS["tiny_cpu"], n_iters=steps)
-    outcomes.append(Passes(config, generator, judges, nullcontext).validate(encoder, one, step=0))
+# %% [markdown]
+# ST-LPIPS and dlib's network stand in for LPIPS and ArcFace, whose files are not part of the package. A training does
+# the same, and says so in its first line.
 
 # %%
-weights = {"pixel": 1.0, "perceptual": 0.5, "identity": 0.4}
-figure, axis = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
-left = np.zeros(len(outcomes))
-for number, name in enumerate([*weights, *(f"mirror_{term}" for term in weights)]):
-    factor = weights[name.removeprefix("mirror_")]
-    values = np.array([factor * outcome.terms[name].item() for outcome in outcomes])
-    mirrored = name.startswith("mirror_")
-    colour = f"C{number % 3}"
-    label = name.replace("mirror_", "mirror: ")
-    axis.barh([1, 2, 3], values, left=left, color=colour, alpha=0.5 if mirrored else 1.0, label=label)
+figure, axis = plt.subplots(figsize=(6.0, 2.4), layout="constrained")
+left = np.zeros(len(shares))
+for name, values in zip(weights, np.transpose(shares), strict=True):
+    axis.barh(np.arange(1, len(shares) + 1), values, left=left, label=name)
     left += values
-axis.set(xlabel="share of the loss (weight x term)", ylabel="ReStyle step", yticks=[1, 2, 3])
+axis.set(xlabel="share of the loss (weight x term)", ylabel="ReStyle step")
 axis.invert_yaxis()
 axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 plt.show()
 
+# %% [markdown]
+# And the mirror term: what the mirrored camera sees of the estimate is compared with the flipped photo, each pixel as
+# much as it can be trusted (white: fully).
+
 # %%
-last = outcomes[-1]
-show_row([one.image, *last.images, one.mirror_image, last.mirror],
-         ["photo", "step 1", "step 2", "step 3", "from the\nmirrored camera", "the estimate\nfrom there"], height=1.4)
+other_side = threedpsp.render_views(pipeline, [head], crop.camera.mirrored()).image
+trust = 1 / (1 + crop.mirror_sigma[0].numpy())
+show_row([crop.image, threedpsp.own_views(pipeline, [head]), crop.image.flip(3), trust, other_side],
+         ["photo", "estimate", "flipped photo", "trust in it", "estimate from the\nmirrored camera"], height=1.5)
 
 # %% [markdown]
 # Identity weighs most, because a distance between two faces never gets near zero, while the squared error of pixels
-# is small from the beginning. The last two pictures are what the mirror term compares.
+# is small from the beginning.
 #
 # **ReStyle.** Each photo goes through the encoder several times, five at full size; each time the encoder also sees
 # what it has made so far. The gradients of all passes are added up, and the optimizer moves once.
@@ -130,7 +127,7 @@ show_row([one.image, *last.images, one.mirror_image, last.mirror],
 # The preset, as opposed to the small one that we run below:
 
 # %%
-full, tiny = PRESETS["a100_ffhq512"], PRESETS["tiny_cpu"]
+full, tiny = threedpsp.TrainConfig.a100_ffhq512(), threedpsp.TrainConfig.tiny_cpu()
 shown = ("generator", "size", "steps", "batch", "n_iters", "learning_rate", "eps", "beta2", "bf16", "checkpointing",
          "render_side", "save_every", "validate_every")
 print(f"{'':16}{'a100_ffhq512':>24}{'tiny_cpu':>14}")
@@ -192,11 +189,11 @@ plt.show()
 # %%
 run = Path("output/own-encoder")
 small = dataclasses.replace(
-    PRESETS["tiny_cpu"], output=run, trunk="tiny", device="cpu", batch=2, n_iters=2, render_side=32, loss_side=64,
+    tiny, output=run, trunk="tiny", device="cpu", batch=2, n_iters=2, render_side=32, loss_side=64,
     steps=40, warmup_steps=10, decay=False, truncation=0.7, latent_avg_samples=1000, save_every=20, validate_every=40,
     validation_rendered=4, panels_every=20, log_every=10,
 )  # fmt: skip
-result = train(small, print)
+result = threedpsp.train(small, print)
 print(f"{result.reason}; best validation loss {result.best:.3f} at step {result.best_step}")
 
 # %% [markdown]
@@ -215,20 +212,20 @@ for path in sorted(run.rglob("*")):
 # training, and are refused by name.
 
 # %%
-result = train(dataclasses.replace(small, steps=60), print)
+result = threedpsp.train(dataclasses.replace(small, steps=60), print)
 try:
-    train(dataclasses.replace(small, steps=60, learning_rate=1.0), print)
+    threedpsp.train(dataclasses.replace(small, steps=60, learning_rate=1.0), print)
 except threedpsp.InputError as error:
     print(error)
 
 # %%
-with (run / "steps.csv").open() as file:
-    rows = list(csv.DictReader(file))
+rows = np.genfromtxt(run / "steps.csv", delimiter=",", names=True)
 figure, axes = plt.subplots(1, 3, figsize=(8.5, 2.4), layout="constrained")
 for axis, name in zip(axes, ("pixel", "perceptual", "identity"), strict=True):
-    values = np.array([float(row[name]) for row in rows])
+    values = rows[name]
     axis.plot(np.arange(1, len(values) + 1), values, color="C0", alpha=0.25)
-    axis.plot(np.arange(1, len(values) + 1), smoothed(values, 15), color="C0", linewidth=2)
+    means = np.convolve(values, np.full(15, 1 / 15), "valid")
+    axis.plot(np.arange(15, len(values) + 1), means, color="C0", linewidth=2)
     axis.axvline(40, color="0.5", linestyle=":")
     axis.set(title=name, xlabel="step")
 axes[0].text(0.64, 0.97, "stopped,\nresumed", ha="right", va="top", transform=axes[0].transAxes)
@@ -240,8 +237,6 @@ plt.show()
 # learned? Photo by photo (left), after each pass, and from the mirrored camera:
 
 # %%
-from PIL import Image  # noqa: E402
-
 panels = [Image.open(run / "panels" / f"step_{step:08d}.png") for step in (20, 60)]
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), layout="constrained")
 for axis, panel, step in zip(axes, panels, (20, 60), strict=True):
@@ -257,7 +252,6 @@ plt.show()
 # which learned together with its generator for about three hours:
 
 # %%
-crop = threedpsp.prepare(data.astronaut())
 pictures, titles = [crop.image], ["photo"]
 for encoder, title in ((str(result.encoder), "yours,\n60 steps"), (None, "embedded,\nhours")):
     pipeline = threedpsp.load("tiny", encoder=encoder, device="cpu")
@@ -269,7 +263,8 @@ show_row(pictures, titles, height=1.8)
 # %% [markdown]
 # Yours is still close to the generator's mean face: what the first minutes of any such training look like, at 512
 # pixels as well. The rest is time.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Set `mirror_weight=0.0` and train again into another folder. Compare `perceptual` after 60 steps, and the last
@@ -280,5 +275,5 @@ show_row(pictures, titles, height=1.8)
 #    get better?
 # 4. Take 20 photos of your own, run `threedpsp prepare` on them, and mix them in: `photos=...`,
 #    `rendered_share=0.5`, `missing_sigma="certain"`.
-# 5. Kill the kernel in the middle of cell 4 and run it again. Is the curve the same as without the accident? (On the
-#    processor with one thread, it is, to the last bit.)
+# 5. Kill the kernel in the middle of the first training and run it again. Is the curve the same as without the
+#    accident? (On the processor with one thread, it is, to the last bit.)
