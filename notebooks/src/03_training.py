@@ -111,8 +111,8 @@ show_row([crop.image, threedpsp.own_views(pipeline, [head]), crop.image.flip(3),
          ["photo", "estimate", "flipped photo", "trust in it", "estimate from the\nmirrored camera"], height=1.5)
 
 # %% [markdown]
-# Identity weighs most, because a distance between two faces never gets near zero, while the squared error of pixels
-# is small from the beginning.
+# Identity weighs most, because a distance between two faces never gets near zero. The steps hardly change the sum any
+# more after the second: this encoder was trained to arrive early.
 #
 # **ReStyle.** Each photo goes through the encoder several times, five at full size; each time the encoder also sees
 # what it has made so far. The gradients of all passes are added up, and the optimizer moves once.

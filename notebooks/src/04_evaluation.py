@@ -11,7 +11,6 @@
 # still the same person from the side? one solid thing? All can be fooled, each in its own way.
 
 # %%
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -207,10 +206,15 @@ display(Markdown(report.partition("Protocol:")[0]))
 # systems saw the same photos, compare photo by photo *first*:
 
 # %%
+import csv
+
 with open("output/evaluation/evaluation.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
 before = np.array([float(row["encoder/identity"]) for row in rows if row["method"] == "3dpsp"])
 after = np.array([float(row["refined/identity"]) for row in rows if row["method"] == "refine"])
+print("paired:", (after - before).round(3))
+
+# %%
 draws = rng.integers(0, len(before), (2000, len(before)))
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.4), sharey=True, layout="constrained")
 for values, label in ((before, "encoder"), (after, "refined")):
