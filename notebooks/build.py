@@ -1,7 +1,7 @@
 """Makes every notebooks/NN_name.ipynb from notebooks/src/NN_name.py: `python -m notebooks.build`, in the repository.
 
-The .py files (py:percent, which editors run cell by cell) are the sources; edit those. With --check nothing is
-written: it exits with 1 and names the notebooks that do not agree with their sources.
+The .py files (py:percent, which editors run cell by cell) are the sources, and machine.py is put into each; edit those.
+With --check nothing is written: it exits with 1 and names the notebooks that do not agree with their sources.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
+MACHINE = "machine.py"
+"""Cells that every notebook has after its title: they find out where they run, and install the package if need be."""
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -27,9 +30,12 @@ def built(source: Path) -> str:
     """The notebook of a source as text: no outputs, and cells numbered, so that the same source makes the same file."""
     import jupytext
 
-    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    def read(path: Path) -> list[Any]:
+        return jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells if path.exists() else []
+
+    title, *rest = read(source)
     cells = []
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate([title, *read(source.parent / MACHINE), *rest]):
         kept = {"cell_type": cell.cell_type, "id": f"cell-{number:02d}", "metadata": dict(cell.metadata)}
         if cell.cell_type == "code":
             kept |= {"execution_count": None, "outputs": []}

@@ -84,11 +84,12 @@ axes[3].axvline(0.6, color="0.4", linestyle=":")
 plt.show()
 
 # %% [markdown]
-# - **PSNR** (and L2, the same on another scale) asks each pixel by itself. Darkening, which nobody minds, costs it
-#   most of all but another face.
-# - **SSIM** looks at patterns in small windows and forgives brightness. It does not forgive four pixels.
+# - **PSNR** (and L2, the same on another scale) asks each pixel by itself. The blurred picture wins, and four pixels to
+#   the side, which nobody notices, cost nearly as much as another face.
+# - **SSIM** compares patterns in small windows instead of pixels. Here, too, blur wins.
 # - **LPIPS** compares features of a network that knows pictures; **ST-LPIPS**, used here because its weights come with
-#   a package, is its shift-tolerant kin. They dislike blur, as you do. **DISTS** is a third of this family.
+#   a package, is its shift-tolerant kin. To it the blurred picture is as bad as another person, and four pixels are
+#   nothing. **DISTS** is a third of this family.
 # - **Identity** is the distance between two embeddings of a face recogniser (dlib's here; ArcFace where its file is).
 #   Below 0.6, dotted, dlib says "the same person". Only the last picture is beyond.
 #
@@ -114,8 +115,10 @@ plt.show()
 show_row([*(crop.image for crop in crops), *views], columns=5, height=1.2)
 
 # %% [markdown]
-# The diagonal should be the lowest of its row and column. For the people that the generator itself has drawn it is
-# easy; for the real photo of row 0 the encoder alone gives a relative rather than the person.
+# The diagonal should be the lowest of its row and its column. For the people that the generator itself has drawn this
+# is easy; for the real photo of row 0 the encoder alone gives a relative rather than the person. And all the drawn
+# ones are nearer to each other than 0.6: to dlib they are one family, a small generator has little variety. A threshold
+# says nothing without the distances of *other* people beside it.
 #
 # ## From the side
 #
@@ -228,8 +231,8 @@ plt.show()
 
 # %% [markdown]
 # Left, the two means with their uncertainty: they overlap, because one photo is real and hard and four are drawn and
-# easy, and every draw has another mixture. Right, the difference within each photo: the mixture drops out, and hardly
-# a draw is above 0. The table's differences are made in this way, which is also why *your* photos must be the same
+# easy, and every draw has another mixture. Right, the difference within each photo: the mixture drops out, and no
+# draw comes near 0. The table's differences are made in this way, which is also why *your* photos must be the same
 # for all systems. (And with some twenty figures in a table, one will leave its interval by chance.)
 #
 # ## Failures
