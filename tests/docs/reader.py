@@ -45,9 +45,8 @@ def clone(folder: Path) -> Path:
 def environment(folder: Path, venv: Path | None) -> dict[str, str]:
     """Variables for a reader at home in `folder`, in a virtual environment or in none.
 
-    The packages of the Python that runs the tests are on PYTHONPATH, so pip in any fresh environment finds them there
-    and fetches only what is missing. Our own package is not importable from there: its editable install is a file
-    that only that Python's own start reads.
+    The packages of the Python that runs the tests, but our own, are on PYTHONPATH, so pip in any fresh environment
+    finds them there and fetches only what is missing.
     """
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -58,12 +57,23 @@ def environment(folder: Path, venv: Path | None) -> dict[str, str]:
     return variables | {
         "HOME": str(home),
         "PATH": os.pathsep.join([*path, str(tools(folder)), variables["PATH"]]),
-        "PYTHONPATH": sysconfig.get_path("purelib"),
+        "PYTHONPATH": str(packages(folder)),
         "PIP_CACHE_DIR": str(real_cache / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "THREEDPSP_KERNEL_CACHE": str(real_cache / "threedpsp" / "kernels"),
         "MPLBACKEND": "Agg",
     }
+
+
+def packages(folder: Path) -> Path:
+    """A folder with links to everything that the Python of these tests has installed, but our own package."""
+    links = folder / "packages"
+    if not links.is_dir():
+        links.mkdir(parents=True)
+        for entry in Path(sysconfig.get_path("purelib")).iterdir():
+            if "threedpsp" not in entry.name and entry.name not in {"eg3d_kernels", "__pycache__"}:
+                (links / entry.name).symlink_to(entry)
+    return links
 
 
 def tools(folder: Path) -> Path:
