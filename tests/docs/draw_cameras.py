@@ -48,7 +48,7 @@ def space(axes: Any) -> None:
         axes.plot(*plotted(np.stack([position, np.array(PIVOT)])), color="#9aa5b1", linewidth=0.8)
         arrows(axes, position, turned.T, ARROW, "xyz")
         axes.text(*plotted(position + np.array([0, 0.22, 0])), name, fontsize=10, ha="center")
-    axes.set_box_aspect((3.8, 3.8, 2.5), zoom=1.6)
+    axes.set_box_aspect((3.8, 3.8, 2.5), zoom=1.42)
     axes.set(xlim=(-1.9, 1.9), ylim=(-3.2, 0.6), zlim=(-0.7, 1.8))
     axes.set_axis_off()
     axes.view_init(elev=28, azim=-58)
