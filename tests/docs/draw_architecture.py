@@ -148,7 +148,8 @@ def svg() -> str:
         lines.append(
             f'<g><title>{escape(first_words(box))}</title><rect x="{x - BOX_WIDTH / 2:.0f}" y="{y}" '
             f'width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5" fill="#ffffff" stroke="#2f4a68"/>'
-            f'<text x="{x:.0f}" y="{y + 22}" font-size="13" text-anchor="middle" fill="#14263a">{escape(box)}</text></g>'
+            f'<text x="{x:.0f}" y="{y + 22}" font-size="13" text-anchor="middle" fill="#14263a">'
+            f"{escape(box)}</text></g>"
         )
     return "\n".join([*lines, "</svg>", ""])
 

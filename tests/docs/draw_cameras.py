@@ -28,7 +28,9 @@ def plotted(points: np.ndarray) -> tuple[Any, ...]:
 def arrows(axes: Any, origin: np.ndarray, directions: np.ndarray, length: float, names: str) -> None:
     """Three arrows from a point, with their names at their tips."""
     for direction, colour, name in zip(directions, COLOURS, names, strict=True):
-        axes.quiver(*plotted(origin), *plotted(direction * length), color=colour, linewidth=1.8, arrow_length_ratio=0.18)
+        axes.quiver(
+            *plotted(origin), *plotted(direction * length), color=colour, linewidth=1.8, arrow_length_ratio=0.18
+        )
         axes.text(*plotted(origin + direction * length * 1.2), name, color=colour, fontsize=9, ha="center", va="center")
 
 
@@ -52,7 +54,9 @@ def space(axes: Any) -> None:
     axes.set(xlim=(-1.9, 1.9), ylim=(-3.2, 0.6), zlim=(-0.7, 1.8))
     axes.set_axis_off()
     axes.view_init(elev=28, azim=-58)
-    axes.set_title("World X Y Z (y up, the face looks along Z)\nand each camera's x y z (right, down, forward)", fontsize=10)
+    axes.set_title(
+        "World X Y Z (y up, the face looks along Z)\nand each camera's x y z (right, down, forward)", fontsize=10
+    )
 
 
 def from_above(axes: Any) -> None:

@@ -77,7 +77,7 @@ def packages(folder: Path) -> Path:
 
 
 def tools(folder: Path) -> Path:
-    """A folder with the installed commands (pytest, torchrun, ...) that start whichever `python` comes first on PATH."""
+    """A folder with the installed commands (pytest, torchrun, ...), which start the first `python` of PATH."""
     bin_folder = folder / "tools"
     if not bin_folder.is_dir():
         bin_folder.mkdir(parents=True)

@@ -8,7 +8,9 @@ from tests.docs.pages import ROOT, RUN, all_blocks, blocks, pages, problems
 from tests.docs.reader import command, read
 
 FENCE = "`" * 3
-TAGGED = f"x\n\n<!-- not run: needs Slurm -->\nOn a cluster (not run by our tests: Slurm):\n\n{FENCE}sh\nsrun\n{FENCE}\n"
+TAGGED = (
+    f"x\n\n<!-- not run: needs Slurm -->\nOn a cluster (not run by our tests: Slurm):\n\n{FENCE}sh\nsrun\n{FENCE}\n"
+)
 
 
 def test_every_block_says_what_it_is_and_every_tag_is_known_and_visible():
