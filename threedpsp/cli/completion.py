@@ -22,6 +22,8 @@ def completion_script(shell: str) -> str:
     Returns:
         The script; empty where the installed tyro cannot make it.
     """
+    if shell == "tcsh":  # tyro has none of its own
+        return _tcsh()
     printed = io.StringIO()
     with redirect_stdout(printed), suppress(SystemExit, AssertionError):
         tyro.cli(
@@ -46,3 +48,10 @@ def _choice(commands: Mapping[str, Leaf | Group]) -> Any:
             given = tyro.conf.subcommand(name, default=command.default, description=command.line)
             kinds.append(Annotated[command.options, given])
     return Union[tuple(kinds)]  # noqa: UP007 -- made at run time
+
+
+def _tcsh() -> str:
+    """Commands, the commands of groups, and else files."""
+    groups = [(name, group.commands) for name, group in COMMANDS.items() if isinstance(group, Group)]
+    rules = [f"'p/1/({' '.join(COMMANDS)})/'", *(f"'n/{name}/({' '.join(words)})/'" for name, words in groups)]
+    return f"complete threedpsp {' '.join(rules)} 'p/*/f/'\n"
