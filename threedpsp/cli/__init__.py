@@ -1,78 +1,88 @@
-"""The command `threedpsp`. Options are frozen dataclasses; the work is done by the package, not here."""
+"""The command `threedpsp`. Options are frozen dataclasses; the work is done by the package, not here.
+
+This file imports next to nothing, so that Ctrl-C is heard from the start and a restart costs little.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..errors import MissingDependencyError, ThreeDPSPError
-from ..output import output_error
 from .allocator import restart_with_tuned_allocator
-from .check import Check
-from .command import PlainCommand
-from .demo import Demo
-from .evaluate import Evaluate
-from .invert import Invert
-from .mesh import Mesh
-from .prepare import Prepare
-from .render import Render
-from .train import Train
-from .train_tiny import TrainTiny
-from .weights import Weights
 
-COMMANDS: dict[str, Callable[..., PlainCommand | Weights | Train]] = {
-    "demo": Demo,
-    "prepare": Prepare,
-    "invert": Invert,
-    "render": Render,
-    "mesh": Mesh,
-    "evaluate": Evaluate,
-    "check": Check,
-    "train": Train,
-    "train-tiny": TrainTiny,
-    "weights": Weights,
-}
-
-DESCRIPTION = """One face photo in, a turning 3-D head out.
-
-Exit codes: 0 done; 2 unusable input; 3 no face; 4 results could not be written; 5 something is not installed;
-6 a problem with a weights file; 1 anything else, or failures of several kinds in a batch.
-"""
+if TYPE_CHECKING:
+    from .command import PlainCommand
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code. Messages go to stderr, results to stdout."""
-    if arguments is None:
-        restart_with_tuned_allocator()
-    command = parse(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return command.run()
-    except ThreeDPSPError as error:
-        return command.fail(error)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        return command.fail(output_error(error.filename or "the results", error))
+        if arguments is None:
+            restart_with_tuned_allocator()
+            _print_whatever_the_console_can()
+        return _run(parse(words))
+    except BrokenPipeError:
+        _drop_unread_output()
+        return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
 
 
 def parse(arguments: Sequence[str]) -> PlainCommand:
-    """The command with its options; prints help or a usage error and exits where there is none."""
+    """The command with its options; prints help or a usage error and exits where there is none.
+
+    Raises:
+        SystemExit: help was asked for (code 0), or the arguments are wrong (code 2).
+    """
+    if os.environ.get("NO_COLOR"):
+        os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"  # read when tyro is imported
     try:
-        import tyro
+        from .arguments import parse_arguments
     except ImportError as error:
+        if error.name != "tyro":
+            raise
+        from ..errors import MissingDependencyError
+
         missing = MissingDependencyError("The command line needs the package tyro, which is missing: pip install tyro")
         print(f"error: {missing}", file=sys.stderr)
         raise SystemExit(missing.exit_code) from error
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="threedpsp",
-        description=DESCRIPTION,
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-    )
-    return command.action if isinstance(command, Weights | Train) else command
+    return parse_arguments(arguments)
+
+
+def _run(command: PlainCommand) -> int:
+    """Runs it; errors made on purpose and Ctrl-C are explained in one line."""
+    from ..errors import ThreeDPSPError
+
+    try:
+        return command.run()
+    except ThreeDPSPError as error:
+        return command.fail(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..output import output_error
+
+        return command.fail(output_error(error.filename or "the results", error))
+    except KeyboardInterrupt:
+        return command.stopped()
+
+
+def _print_whatever_the_console_can() -> None:
+    """Characters that the console's encoding lacks are written as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _drop_unread_output() -> None:
+    """Nobody reads any more (`threedpsp ... | head`): what is left goes nowhere, also at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from .command import PlainCommand
+from .option_types import MaybePath
 
 
 @dataclass(frozen=True)
 class Check(PlainCommand):
-    """What works on this machine and what is missing, each with the command that mends it.
+    """Show what works on this machine and what is missing.
 
-    Example: threedpsp check
-
-    Exit code 5 if something is missing that the main job needs.
+    For each missing part it prints the command that mends it. The exit code is 5 if something is missing that the main
+    job (threedpsp invert) needs.
     """
 
-    weights_dir: Path | None = None
+    examples = ("threedpsp check", "threedpsp check --json")
+
+    weights_dir: MaybePath = None
     """A folder with weights, searched before the others."""
 
     def run(self) -> int:
@@ -25,7 +26,8 @@ class Check(PlainCommand):
         from ..errors import MissingDependencyError
         from ..setup_check import check_setup
 
-        report = check_setup(() if self.weights_dir is None else (self.weights_dir,))
+        with self.waiting("look at this machine"):
+            report = check_setup(() if self.weights_dir is None else (self.weights_dir,))
         findings = {"complete": report.complete, "findings": [asdict(finding) for finding in report.findings]}
         self.result(report.to_text(), findings)
         return 0 if report.complete else MissingDependencyError.exit_code

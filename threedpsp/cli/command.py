@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
 from ..errors import ThreeDPSPError
 from ..weights.limits import printable
+from .option_types import MaybePath, MaybeText, Switch
+from .status_line import STATUS, on_terminal
+from .waiting import waiting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..eg3d.generator import Generator
     from ..encoder.methods import MethodName
     from ..pipeline import Pipeline
 
-Switch = tyro.conf.FlagCreatePairsOff[bool]
+
+LINE_EVERY = 10.0  # seconds
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True)
 class PlainCommand(ABC):
     """Options of every command."""
 
-    json: Annotated[Switch, tyro.conf.arg(help="Print the result, or the error, as JSON on stdout.")] = False
-    quiet: Annotated[Switch, tyro.conf.arg(help="No progress on stderr.")] = False
+    examples: ClassVar[tuple[str, ...]] = ()
+    """Whole commands, for the end of the help."""
+
+    json: Switch = False
+    """For scripts: print the result, or the error, as one JSON object on stdout, and nothing else there."""
+    quiet: Switch = False
+    """No progress and no notes on stderr; only errors."""
 
     @abstractmethod
     def run(self) -> int:
@@ -36,31 +48,48 @@ class PlainCommand(ABC):
 
     def fail(self, error: ThreeDPSPError) -> int:
         """Prints what went wrong; returns the exit code."""
-        text = printable(error)
-        self.say(f"error: {text}", always=True)
+        return self.end(f"error: {printable(error)}", printable(error), type(error).__name__, error.exit_code)
+
+    def stopped(self) -> int:
+        """Prints that somebody pressed Ctrl-C; returns the exit code."""
+        return self.end("Stopped.", "Stopped.", "KeyboardInterrupt", INTERRUPTED)
+
+    def end(self, line: str, error: str, kind: str, exit_code: int) -> int:
+        """Prints why nothing came of it; returns the exit code."""
+        self.say(line, always=True)
         if self.json:
-            print(json.dumps({"error": text, "kind": type(error).__name__, "exit_code": error.exit_code}))
-        return error.exit_code
+            print(json.dumps({"error": error, "kind": kind, "exit_code": exit_code}), flush=True)
+        return exit_code
 
     def say(self, text: str, *, always: bool = False) -> None:
         """A line for the person, on stderr."""
         if always or not self.quiet:
-            print(printable(text, keep="\r\n"), file=sys.stderr, flush=True)
+            STATUS.line(printable(text, keep="\n"))
 
     def result(self, text: str, data: Any) -> None:
         """What the command was asked for, on stdout."""
+        STATUS.clear()
         print(json.dumps(data, default=str) if self.json else printable(text, keep="\n"), flush=True)
 
     def progress(self) -> ProgressLines:
         """A progress callback for the pipeline."""
         return ProgressLines(self)
 
+    @property
+    def live(self) -> bool:
+        """Whether progress is shown in a line that is written over again."""
+        return on_terminal() and not self.quiet
+
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """A sign of life while the block does `what`, which cannot say how far it is."""
+        return nullcontext() if self.quiet else waiting(what, self.say, self.live)
+
 
 @dataclass(frozen=True)
 class Command(PlainCommand):
     """Options of the commands that compute."""
 
-    device: str = "auto"
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """cpu, cuda, cuda:1, mps, or auto: the best that this machine has."""
     seed: int = 0
     """Seed of everything random; the same seed on the same machine gives the same result."""
@@ -70,7 +99,7 @@ class Command(PlainCommand):
 class SearchCommand(Command):
     """Options of the commands that look for weights."""
 
-    weights_dir: Path | None = None
+    weights_dir: MaybePath = None
     """A folder with weights, searched before the others that 'threedpsp weights list' shows."""
 
     @property
@@ -83,54 +112,60 @@ class SearchCommand(Command):
 class GeneratorCommand(SearchCommand):
     """Options of the commands that use a generator."""
 
-    generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
+    generator: Annotated[str, tyro.conf.arg(metavar="NAME", aliases=["--model"])] = "tiny"
     """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
 
     def load_generator(self) -> Generator:
         """The generator alone."""
         from ..weights.systems import load_generator
 
-        return load_generator(self.generator, device=self.device, weights_dirs=self.weights_dirs)
+        with self.waiting("load the generator"):
+            return load_generator(self.generator, device=self.device, weights_dirs=self.weights_dirs)
 
 
 @dataclass(frozen=True)
 class ModelCommand(GeneratorCommand):
     """Options of the commands that use a generator and an encoder."""
 
-    encoder: str | None = None
-    """The encoder: a file, or a name of that list; by default the one that belongs to the generator."""
+    encoder: MaybeText = None
+    """The encoder: a file, or a name that 'threedpsp weights list' shows.
+    By default the one that belongs to the generator."""
 
     def load(self, method: MethodName | None = None) -> Pipeline:
         """The pipeline (with the system of that name), with the seed set."""
-        import torch
+        with self.waiting("load the model"):
+            import torch
 
-        from ..pipeline import load
+            from ..pipeline import load
 
-        torch.manual_seed(self.seed)
-        return load(
-            self.generator, encoder=self.encoder, method=method, device=self.device, weights_dirs=self.weights_dirs
-        )
+            torch.manual_seed(self.seed)
+            return load(
+                self.generator, encoder=self.encoder, method=method, device=self.device, weights_dirs=self.weights_dirs
+            )
 
 
 class ProgressLines:
-    """Progress as lines of text: one when a stage begins and one when it ends; a running counter on a terminal."""
+    """Progress as lines of text: when a stage begins, now and then, when it ends; on a terminal a running counter."""
 
     def __init__(self, command: PlainCommand) -> None:
         self._command = command
         self._stage = ""
-        self._started = 0.0
-        self._live = sys.stderr.isatty() and not command.quiet
+        self._started = self._shown = 0.0
+        self._live = command.live
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """The pipeline's `Progress`."""
+        now = time.perf_counter()
         if stage != self._stage:
-            self._stage, self._started = stage, time.perf_counter()
+            self._stage, self._started, self._shown = stage, now, now
             if not self._live:
                 self._command.say(f"{stage} ...")
-        seconds = time.perf_counter() - self._started
-        text = f"{stage} {done}/{total}  {seconds:.1f} s"
+        text = f"{stage} {done}/{total}  {now - self._started:.1f} s"
         if done >= total:
-            self._command.say(f"\r{text}   " if self._live else text)
+            self._command.say(text)
             self._stage = ""
         elif self._live:
-            print(f"\r{text}   ", end="", file=sys.stderr, flush=True)
+            STATUS.show(text)
+        elif now - self._shown >= LINE_EVERY:
+            self._command.say(text)
+            self._shown = now

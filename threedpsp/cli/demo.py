@@ -7,18 +7,22 @@ from typing import Any
 
 from ..errors import MissingDependencyError
 from ..output import output_dir
+from .option_types import Seconds
 from .photo_options import PhotoCommand
 
 
 @dataclass(frozen=True)
 class Demo(PhotoCommand):
-    """A public-domain portrait (scikit-image's astronaut) to a turning head, on the embedded model, offline.
+    """Try it on a public-domain portrait, offline.
 
-    Example: threedpsp demo -o output
+    The portrait (scikit-image's astronaut) becomes a turning head on the embedded model: crop.png, sheet.png,
+    turntable.mp4, latent.safetensors and report.json.
     """
 
-    refine_seconds: float = 20.0
-    """Time for refining, seconds."""
+    examples = ("threedpsp demo -o output", "threedpsp demo -o output --no-refine --frames 24")
+
+    refine_seconds: Seconds = 20.0
+    """Time for refining."""
 
     def run(self) -> int:
         """Writes <output>/astronaut/ and prints where the video is."""

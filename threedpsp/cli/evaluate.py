@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from ..errors import InputError
 from ..output import output_dir
-from .command import ModelCommand, Switch
+from .command import ModelCommand
+from .option_types import Count, Degrees, InputPath, MaybeOutputPath, MaybePath, On, Seconds, Switch
 
 if TYPE_CHECKING:
     from ..evaluation.methods import LoadedMethod
@@ -24,47 +24,49 @@ _SHOWN = ("psnr", "identity", "identity_arcface")
 
 @dataclass(frozen=True)
 class Evaluate(ModelCommand):
-    """Invert every photo of a folder and measure: pixels, looks, identity, other views, pose, depth, time, memory.
+    """Measure how close heads come to their photos.
 
+    Every photo of a folder is inverted and measured: pixels, looks, identity, other views, pose, depth, time, memory.
     Several methods make one table, with 95 % intervals and differences on the same photos. A folder with dataset.json
     (or a zip with one) is prepared already: its crops and cameras are measured as they are. The protocol (crop, sizes,
     networks, steps, seed) is printed with the figures; docs/evaluation.md explains every measure.
-
-    Examples: threedpsp evaluate portraits/ --refine-seconds 40 -o evaluation
-              threedpsp evaluate --methods 3dpsp,psp,e4e --data portraits/ -o evaluation
-              threedpsp evaluate portraits/ --methods mine=runs/0/encoder.safetensors+runs/1/encoder.safetensors,psp
     """
 
-    photos: Annotated[Path | None, tyro.conf.Positional] = None
-    """A folder of photos, or a prepared one."""
-    data: Path | None = None
-    """The same, as an option."""
-    methods: str | None = None
-    """What is compared, between commas; the others are compared with the first. Each is a name of a method (3dpsp, psp,
-    e4e, triplanenet-v1, triplanenet-v2, pti, or refine: the heads of the encoder refined), a name in the list of
-    'threedpsp weights list', or NAME=FILE; the seeds of one method are NAME=FILE+FILE. Default: the encoder, before and
-    after refining."""
-    identity: IdentityName = "dlib"
-    """What measures identity: the network of dlib, which comes with a package, or that of ArcFace, searched for
-    as the file model_ir_se50.pth, as 3DpSp does."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for evaluation.json, .csv, .md and the page evaluation.html; by default they are not written."""
-    steps: int = 5
-    """Steps of the encoder, where it makes several: 3D-pSp. pSp and e4e make one."""
-    refine: bool = True
-    """Without --methods: also measure after refining."""
-    refine_all: Annotated[Switch, tyro.conf.arg(help="With --methods: also measure each of them after refining.")] = (
-        False
+    examples = (
+        "threedpsp evaluate portraits/ --refine-seconds 40 -o evaluation",
+        "threedpsp evaluate portraits/ --methods 3dpsp,psp,e4e --json",
+        "threedpsp evaluate portraits/ --methods mine=runs/0/encoder.safetensors+runs/1/encoder.safetensors,psp",
     )
-    refine_seconds: float = 40.0
-    """Time for refining a photo, seconds."""
-    novel_yaw: float = 20.0
-    """novel_identity is measured at views turned by this much to either side, degrees."""
-    yaws: tuple[float, ...] = (15.0, 30.0, 45.0)
-    """Identity is also measured at these angles, and pose and depth at those up to 30, degrees."""
-    limit: int = 0
+
+    photos: InputPath = None
+    """A folder of photos, or a prepared one."""
+    data: MaybePath = None
+    """The same, as an option."""
+    methods: Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")] = None
+    """What is compared, between commas; the others are compared with the first.
+    Each is 3dpsp, psp, e4e, triplanenet-v1, triplanenet-v2, pti, or refine (the encoder's heads refined);
+    or a name that 'threedpsp weights list' shows; or NAME=FILE, NAME=FILE1+FILE2 for the seeds of one method.
+    Default: the encoder, before and after refining."""
+    identity: IdentityName = "dlib"
+    """What measures identity: the network of dlib, which comes with a package, or that of ArcFace,
+    searched for as the file model_ir_se50.pth, as 3DpSp does."""
+    output: MaybeOutputPath = None
+    """Folder for evaluation.json, .csv, .md and the page evaluation.html; by default they are not written."""
+    steps: Count = 5
+    """Steps of the encoder, where it makes several: 3D-pSp. pSp and e4e make one."""
+    refine: On = True
+    """Without --methods: also measure after refining."""
+    refine_all: Switch = False
+    """With --methods: also measure each of them after refining."""
+    refine_seconds: Seconds = 40.0
+    """Time for refining a photo."""
+    novel_yaw: Degrees = 20.0
+    """The measure novel_identity looks at views turned by this much to either side."""
+    yaws: Annotated[tuple[float, ...], tyro.conf.arg(metavar="DEGREES ...")] = (15.0, 30.0, 45.0)
+    """Identity is also measured at these angles, and pose and depth at those up to 30."""
+    limit: Count = 0
     """Only the first so many photos; 0: all."""
-    shown: int = 60
+    shown: Count = 60
     """The page shows the pictures of so many photos."""
 
     def run(self) -> int:
@@ -96,7 +98,8 @@ class Evaluate(ModelCommand):
         arcface = identity_network(self.identity, self.weights_dirs)
         inception = load_inception(self.weights_dirs)
         with nullcontext() if self.output is None else output_dir(self.output) as output:
-            report = evaluate(self._methods(), folder, config, self._on_photo, arcface, inception)
+            with self.waiting("evaluate"):
+                report = evaluate(self._methods(), folder, config, self._on_photo, arcface, inception)
             if output is not None:
                 from ..evaluation.page import write_report
 

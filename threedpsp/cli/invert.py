@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Invert(PhotoCommand):
-    """Photos to heads: crop.png, sheet.png, turntable.mp4, latent.safetensors and report.json for each.
+    """Turn photos into heads.
 
-    A photo that cannot be used is reported, and the others go on; the exit code is then not 0.
-
-    Examples: threedpsp invert me.jpg -o output
-              threedpsp invert holiday/ grandma.png -o output --no-refine --path ellipse --frames 96
+    Each photo gets a folder with crop.png, sheet.png, turntable.mp4, latent.safetensors and report.json. A photo that
+    cannot be used is reported, and the others go on; the exit code is then not 0.
     """
 
-    photos: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Photos, or folders of photos. A folder with dataset.json (crops and their cameras, as EG3D, 3DpSp and 'prepare'
-    make them) is taken as it is."""
-    face: str = "largest"
+    examples = (
+        "threedpsp invert me.jpg -o output",
+        "threedpsp invert holiday/ grandma.png -o output --no-refine --path ellipse --frames 96",
+        "threedpsp invert me.jpg --json --quiet",
+    )
+
+    photos: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO ...", help_behavior_hint="")
+    ] = ()
+    """Photos, or folders of photos. A folder with dataset.json
+    (crops and their cameras, as EG3D, 3DpSp and threedpsp prepare make them) is taken as it is."""
+    face: Annotated[str, tyro.conf.arg(metavar="WHICH")] = "largest"
     """Which face where there are several: largest, or its number counted from the largest (0)."""
 
     def run(self) -> int:

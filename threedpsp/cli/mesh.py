@@ -11,23 +11,29 @@ import tyro
 from ..errors import about
 from ..output import output_dir
 from .command import GeneratorCommand
+from .option_types import Count, MaybeOutputPath
 
 
 @dataclass(frozen=True)
 class Mesh(GeneratorCommand):
-    """A saved head (latent.safetensors) as a surface with colours: .glb, .ply or .obj. Only its generator is needed.
+    """Save a head as a surface with colours: .glb, .ply or .obj.
 
-    Example: threedpsp mesh output/me/latent.safetensors -o me.glb
+    It takes the latent.safetensors that threedpsp invert wrote; only the generator is needed.
     """
 
+    examples = (
+        "threedpsp mesh output/me/latent.safetensors -o me.glb",
+        "threedpsp mesh output/me/latent.safetensors -o me.ply --resolution 512",
+    )
+
     latent: Annotated[Path, tyro.conf.Positional] = Path("latent.safetensors")
-    """The file that invert wrote."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The file; its suffix decides the format. By default mesh.glb beside the latent."""
-    resolution: int = 256
+    """The file that threedpsp invert wrote."""
+    output: MaybeOutputPath = None
+    """The file; its ending decides the format. By default mesh.glb beside the latent."""
+    resolution: Count = 256
     """Grid points along each side; twice as many take eight times as long."""
-    level: float | None = None
-    """Density per world unit at which the surface lies; higher shrinks it. Default 10."""
+    level: Annotated[float | None, tyro.conf.arg(metavar="DENSITY", help_behavior_hint="(default: 10)")] = None
+    """Density per world unit at which the surface lies; higher shrinks it."""
 
     def run(self) -> int:
         """Writes the file and prints where it is."""

@@ -10,6 +10,7 @@ import tyro
 
 from ..errors import InputError
 from .command import ModelCommand
+from .option_types import Count, Degrees, MaybePath, On, OutputPath, Pixels, Seconds
 
 if TYPE_CHECKING:
     from ..encoder.refine import RefineConfig
@@ -26,18 +27,18 @@ class Video:
     """The turntable."""
 
     path: PathName = "swing"
-    """swing: left and right, through the photo's camera; orbit: all the way round; ellipse: round the front of the
-    face; dolly: from far to near at constant size."""
-    frames: int = 48
+    """swing: left and right, through the photo's camera; orbit: all the way round;
+    ellipse: round the front of the face; dolly: from far to near at constant size."""
+    frames: Count = 48
     """Number of frames."""
-    fps: float = 24.0
+    fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 24.0
     """Frames per second."""
-    yaw: float = 30.0
-    """How far swing and ellipse turn to each side, degrees."""
-    pitch: float = 12.0
-    """How far ellipse goes up and down, degrees."""
-    size: int = 512
-    """Side of the video in pixels; the model's own pictures are enlarged to it, never shrunk."""
+    yaw: Degrees = 30.0
+    """How far swing and ellipse turn to each side."""
+    pitch: Degrees = 12.0
+    """How far ellipse goes up and down."""
+    size: Pixels = 512
+    """Side of the video; the model's own pictures are enlarged to it, never shrunk."""
 
     def options(self) -> VideoOptions:
         """The core's form of the same."""
@@ -52,31 +53,35 @@ class CropOptions:
 
     pose: PoseName = "mediapipe"
     """Where the camera comes from: MediaPipe's landmarks, or Deep3DFaceRecon's network as in published data."""
-    deep3d_weights: Path | None = None
-    """That network's file; by default epoch_20.pth in the search path."""
+    deep3d_weights: MaybePath = None
+    """The file of Deep3DFaceRecon's network; by default epoch_20.pth in the search path."""
     conf_map: ConfidenceSource = "builtin"
-    """Where the uncertainty of the flip comes from: our own estimate, or unsup3d's network as in published data
-    (checkpoint030.pth in the search path)."""
+    """Where the uncertainty of the flip comes from: our own estimate, or unsup3d's network,
+    as in published data (checkpoint030.pth in the search path)."""
 
 
 @dataclass(frozen=True)
 class PhotoCommand(CropOptions, ModelCommand):
     """Options of demo and invert."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
+    output: OutputPath = Path("output")
     """Folder for the results; every photo gets a folder of its name in it."""
-    method: MethodName | None = None
-    """The system that finds the head; by default what the encoder's file holds. pti needs no encoder, but minutes."""
-    steps: int | None = None
+    method: Annotated[
+        MethodName | None,
+        tyro.conf.arg(metavar="{3dpsp,psp,e4e,triplanenet-v1,triplanenet-v2,pti}", help_behavior_hint=""),
+    ] = None
+    """The system that finds the head; by default what the encoder's file holds.
+    pti needs no encoder, but takes minutes."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """Steps of the system; by default its own number (3dpsp 5, psp and e4e 1, triplanenet 2, pti 800)."""
-    refine: bool = True
+    refine: On = True
     """Refine the head after the encoder."""
-    refine_seconds: float = 30.0
-    """Time for refining a photo, seconds."""
-    tune: Literal["pti"] | None = None
-    """Afterwards tune the generator's weights to the photo: pti, pivotal tuning, as published. With --no-refine it
-    follows the system directly."""
-    tune_steps: int = 350
+    refine_seconds: Seconds = 30.0
+    """Time for refining a photo."""
+    tune: Annotated[Literal["pti"] | None, tyro.conf.arg(metavar="{pti}", help_behavior_hint="")] = None
+    """Afterwards tune the generator's weights to the photo: pti, pivotal tuning, as published.
+    With --no-refine it follows the system directly."""
+    tune_steps: Count = 350
     """Steps of --tune, at most; it ends when the picture is close enough."""
     video: Video = field(default_factory=Video)
 

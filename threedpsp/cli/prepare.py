@@ -10,7 +10,8 @@ import tyro
 
 from ..errors import InputError, NoFaceError
 from ..output import output_dir
-from .command import SearchCommand, Switch
+from .command import SearchCommand
+from .option_types import Count, InputPath, OutputPath, Pixels, Switch
 from .photo_options import CropOptions
 from .photos import face_choice, result_names
 from .progress_bar import ProgressBar, cpu_cores
@@ -23,33 +24,36 @@ TABLE_ROWS = 40  # of photos that could not be used
 
 @dataclass(frozen=True)
 class Prepare(CropOptions, SearchCommand):
-    """Align a photo, or every photo of a folder or zip archive.
+    """Align photos: crops, cameras, uncertainty of the flip.
 
-    A photo gives crop.png, mirror_sigma.png and report.json in <output>/<its name>/. A folder (with the folders in it)
-    or a zip archive gives a data set as EG3D has them in <output>: a crop for each photo, dataset.json with their
-    cameras, conf_map/, report.json; run again after a stop or a kill, it goes on where it was.
+    A photo gives crop.png, mirror_sigma.png and report.json in a folder of its name. A folder (with the folders in it)
+    or a zip archive gives a data set as EG3D has them: a crop for each photo, dataset.json with their cameras,
+    conf_map/, report.json; run again after a stop or a kill, it goes on where it was.
 
-    Exit codes: 0 every photo could be used; 3 the others show no face; 2 the others are unusable; 1 both.
-
-    Examples: threedpsp prepare me.jpg -o crops
-              threedpsp prepare portraits/ -o dataset.zip --size 256 --mirrored-copies --workers 8
+    Where some photos of a data set could not be used, the exit code is 3 if they show no face, 2 if they are unusable,
+    1 if there are both kinds.
     """
 
-    photo: Annotated[Path | None, tyro.conf.Positional] = None
-    """A photo, or a folder or zip archive of photos. One with dataset.json is prepared already: its crops and cameras
-    are kept, and what is missing of conf_map/ is added."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("output")
+    examples = (
+        "threedpsp prepare me.jpg -o crops",
+        "threedpsp prepare portraits/ -o dataset.zip --size 256 --mirrored-copies --workers 8",
+    )
+
+    photo: InputPath = None
+    """A photo, or a folder or zip archive of photos. One with dataset.json is prepared already:
+    its crops and cameras are kept, and what is missing of conf_map/ is added."""
+    output: OutputPath = Path("output")
     """Folder for the results; for a data set also a name that ends in .zip."""
-    face: Annotated[str, tyro.conf.arg(aliases=["--faces"])] = "largest"
-    """Which face where there are several: largest, or its number counted from the largest (0), or, for a data set,
-    all."""
-    size: int = 512
-    """Side of the crops in pixels."""
+    face: Annotated[str, tyro.conf.arg(metavar="WHICH", aliases=["--faces"])] = "largest"
+    """Which face where there are several: largest, or its number counted from the largest (0),
+    or, for a data set, all."""
+    size: Pixels = 512
+    """Side of the crops."""
     border: Literal["black", "mirror"] = "black"
     """What lies beyond the photo's edges: black, as the published data have it, or the photo mirrored."""
     mirrored_copies: Switch = False
     """Also write a mirrored copy of every crop with its camera (name_mirror.png), as published for training."""
-    workers: int = 0
+    workers: Count = 0
     """Processes that share a data set's work; 0: one for each CPU core, at most 16. The results are the same."""
 
     def run(self) -> int:
@@ -66,15 +70,16 @@ class Prepare(CropOptions, SearchCommand):
             from ..results import write_crop
             from ..weights.systems import confidence_network, pose_network
 
-            crop = prepare_photo(
-                photo,
-                face=face,
-                size=self.size,
-                border=self.border,
-                with_mirror_sigma=True,
-                sigma_backend=confidence_network(self.conf_map, self.weights_dirs),
-                deep3d=pose_network(self.pose, self.deep3d_weights, self.weights_dirs),
-            )
+            with self.waiting("prepare"):
+                crop = prepare_photo(
+                    photo,
+                    face=face,
+                    size=self.size,
+                    border=self.border,
+                    with_mirror_sigma=True,
+                    sigma_backend=confidence_network(self.conf_map, self.weights_dirs),
+                    deep3d=pose_network(self.pose, self.deep3d_weights, self.weights_dirs),
+                )
             (name,) = result_names([photo])
             report = write_crop(output / name, crop, str(photo))
         camera = report["camera"]
@@ -94,7 +99,7 @@ class Prepare(CropOptions, SearchCommand):
 
         def on_photo(photo: PhotoReport, number: int, total: int) -> None:
             if photo.error is not None:
-                bar.interrupt(f"error: {photo.source}: {photo.error}")
+                self.say(f"error: {photo.source}: {photo.error}", always=True)
             bar(number, total)
 
         if self.workers < 0:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from .command import PlainCommand
+from .status_line import STATUS
 
 WIDTH = 24
 LIVE_EVERY, LINE_EVERY = 0.1, 10.0  # seconds
@@ -22,9 +22,8 @@ class ProgressBar:
 
     def __init__(self, command: PlainCommand, what: str) -> None:
         self._command, self._what = command, what
-        self._live = sys.stderr.isatty() and not command.quiet
+        self._live = command.live
         self._started = self._shown = time.perf_counter()
-        self._open = False
 
     def __call__(self, done: int, total: int) -> None:
         """Shows it, if it is time."""
@@ -33,14 +32,14 @@ class ProgressBar:
             return
         self._shown = now
         text = self.text(done, total, now - self._started)
+        filled = WIDTH * done // max(total, 1)
+        bar = f"[{'#' * filled}{'.' * (WIDTH - filled)}] {text}"
         if not self._live:
             self._command.say(text)
-            return
-        filled = WIDTH * done // max(total, 1)
-        print(f"\r[{'#' * filled}{'.' * (WIDTH - filled)}] {text}   ", end="", file=sys.stderr, flush=True)
-        self._open = True
-        if done >= total:
-            self._end_line()
+        elif done < total:
+            STATUS.show(bar)
+        else:
+            self._command.say(bar)
 
     def text(self, done: int, total: int, seconds: float) -> str:
         """The figures: "prepare 120/759  14.9/s  0:43 left"."""
@@ -50,16 +49,6 @@ class ProgressBar:
         hours, minute = divmod(minutes, 60)
         clock = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
         return f"{self._what} {done}/{total}  {rate:.1f}/s" + (f"  {clock} left" if done < total else "")
-
-    def interrupt(self, line: str) -> None:
-        """A line that must be seen, above the bar."""
-        self._end_line()
-        self._command.say(line, always=True)
-
-    def _end_line(self) -> None:
-        if self._open:
-            print(file=sys.stderr, flush=True)
-            self._open = False
 
 
 def cpu_cores() -> int:

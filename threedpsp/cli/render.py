@@ -11,20 +11,26 @@ import tyro
 from ..errors import InputError, about
 from ..output import output_dir
 from .command import GeneratorCommand
+from .option_types import MaybeOutputPath
 from .photo_options import Video
 
 
 @dataclass(frozen=True)
 class Render(GeneratorCommand):
-    """A saved head (latent.safetensors) to a video along another camera path. Only its generator is needed.
+    """Film a saved head along another camera path.
 
-    Example: threedpsp render output/me/latent.safetensors --path ellipse --frames 96 -o me.mp4
+    It takes the latent.safetensors that threedpsp invert wrote; only the generator is needed.
     """
 
+    examples = (
+        "threedpsp render output/me/latent.safetensors --path ellipse --frames 96 -o me.mp4",
+        "threedpsp render output/me/latent.safetensors --path swing --yaw 45 --size 1024",
+    )
+
     latent: Annotated[Path, tyro.conf.Positional] = Path("latent.safetensors")
-    """The file that invert wrote."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The video; by default <path>.mp4 beside the latent."""
+    """The file that threedpsp invert wrote."""
+    output: MaybeOutputPath = None
+    """The video; by default a file named after --path, swing.mp4 for example, beside the latent."""
     video: Video = field(default_factory=Video)
 
     def run(self) -> int:

@@ -8,19 +8,24 @@ from typing import Annotated
 
 import tyro
 
-from ..training.encoders.config import PRESETS, TrainConfig
+from ..training.encoders.config import TrainConfig
 from .command import PlainCommand
 
 
 @dataclass(frozen=True)
 class TrainPreset(PlainCommand):
-    """Train an encoder; every setting can be changed, and the same command resumes a stopped run.
+    """Train an encoder.
 
-    Without --photos it learns from faces that the generator renders itself, whose cameras are known exactly.
-    Several GPUs or machines: accelerate launch -m threedpsp train ... (see docs/training.md).
-
-    Example: threedpsp train tiny_cpu --photos prepared/ -o runs/mine
+    Every setting can be changed, and the same command resumes a stopped run. Without --photos it learns from faces that
+    the generator renders itself, whose cameras are known exactly. Several GPUs or machines: accelerate launch -m
+    threedpsp train ... (see docs/training.md).
     """
+
+    examples = (
+        "threedpsp train tiny_cpu --photos prepared/ -o runs/mine",
+        "threedpsp train tiny_cpu --steps 100 --max-seconds 600 -o runs/short",
+        "threedpsp train a100_ffhq512 --photos FFHQ --validation CELEBA -o runs/published",
+    )
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = TrainConfig()
 
@@ -34,20 +39,3 @@ class TrainPreset(PlainCommand):
             text = f"stopped at step {result.step}: {result.reason}{best}\nencoder: {result.encoder}"
             self.result(text, asdict(result))
         return 0
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train an encoder (3dpsp, psp, e4e, triplanenet-v1, triplanenet-v2) for a frozen generator.
-
-    Choose the preset to start from; 'threedpsp train tiny_cpu --help' lists every setting.
-
-    Example: threedpsp train tiny_cpu --photos prepared/ -o runs/mine
-    """
-
-    action: (
-        Annotated[
-            TrainPreset, tyro.conf.subcommand("a100_ffhq512", default=TrainPreset(config=PRESETS["a100_ffhq512"]))
-        ]
-        | Annotated[TrainPreset, tyro.conf.subcommand("tiny_cpu", default=TrainPreset(config=PRESETS["tiny_cpu"]))]
-    )

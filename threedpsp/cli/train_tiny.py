@@ -6,30 +6,30 @@ import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from ..errors import InputError
 from .command import Command
+from .option_types import Count, InputPath, OutputPath
 
 
 @dataclass(frozen=True)
 class TrainTiny(Command):
-    """Train the tiny generator and its encoder on portraits, on the CPU; the same command resumes a stopped run.
+    """Train the embedded tiny generator and its encoder anew.
 
-    The portraits come from: python -m threedpsp.training.portraits --help
-
-    Example: threedpsp train-tiny portraits.safetensors -o runs/tiny
+    It learns from portraits, on the CPU; the same command resumes a stopped run. The portraits come from
+    python -m threedpsp.training.portraits (its --help says how).
     """
 
-    portraits: Annotated[Path | None, tyro.conf.Positional] = None
+    examples = ("threedpsp train-tiny portraits.safetensors -o runs/tiny --workers 2",)
+
+    portraits: InputPath = None
     """The file of prepared portraits."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/tiny")
+    output: OutputPath = Path("runs/tiny")
     """Folder for checkpoints, contact sheets and, at the end, weights/."""
-    workers: int = 0
+    workers: Count = 0
     """Processes that share the work, one thread each; 0: one for each processor core."""
-    steps: int = 0
+    steps: Count = 0
     """Optimizer steps; 0: the preset's."""
 
     def run(self) -> int:
@@ -43,23 +43,24 @@ class TrainTiny(Command):
         config = JointConfig(self.portraits, self.output, seed=self.seed)
         if self.steps:
             config = dataclasses.replace(config, steps=self.steps)
-        _launch(config, self.workers or available_threads())
-        finish(self.portraits, self.output, self.output / "weights")
+        _launch(config, self.workers or available_threads(), logging.WARNING if self.quiet else logging.INFO)
+        with self.waiting("write the weights"):
+            finish(self.portraits, self.output, self.output / "weights")
         self.result(f"weights: {self.output / 'weights'}", {"weights": self.output / "weights"})
         return 0
 
 
-def _launch(config: Any, workers: int) -> None:
+def _launch(config: Any, workers: int, log_level: int) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     launch = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=workers, rdzv_backend="c10d", rdzv_endpoint="localhost:0"
     )
-    elastic_launch(launch, _work)(config)
+    elastic_launch(launch, _work)(config, log_level)
 
 
-def _work(config: Any) -> None:
+def _work(config: Any, log_level: int) -> None:
     from ..training.joint import main
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(level=log_level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     main(config)

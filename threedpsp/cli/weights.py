@@ -15,19 +15,22 @@ from ..errors import InputError, WeightsError
 from ..output import output_dir
 from ..weights.catalogue import CATALOGUE, EMBEDDED, EMBEDDED_ENCODERS, Entry, entry_named, find_entry
 from ..weights.search import download_folder, find_weights, how_to_get, locate, search_folders
-from .command import PlainCommand, Switch
+from .command import PlainCommand
+from .option_types import MaybeOutputPath, MaybePath, MaybeText, Switch
+from .status_line import STATUS
 
 if TYPE_CHECKING:
     from ..weights.recognise import Recognised
 
 UNKNOWN = "not known"
+FileOrName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
 class WeightsCommand(PlainCommand):
     """Options of all of them."""
 
-    weights_dir: Path | None = None
+    weights_dir: MaybePath = None
     """A folder with weights, searched before the others that 'threedpsp weights list' shows."""
 
     @property
@@ -38,7 +41,12 @@ class WeightsCommand(PlainCommand):
 
 @dataclass(frozen=True)
 class ListWeights(WeightsCommand):
-    """Every file we know: what for, size, licence, where to get it, where it goes, present or not."""
+    """List every file we know, and whether it is present.
+
+    For each it says what it is for, its size, its licence, where to get it and where it goes.
+    """
+
+    examples = ("threedpsp weights list", "threedpsp weights list --json")
 
     def run(self) -> int:
         """Prints the list."""
@@ -86,22 +94,24 @@ class ListWeights(WeightsCommand):
 
 @dataclass(frozen=True)
 class CheckWeights(WeightsCommand):
-    """What a file is, which generator it belongs to, and what is missing. Nothing in the file is run.
+    """Say what a file is, and what is missing for using it.
 
-    Exit code 6 if the file cannot be used.
-
-    Example: threedpsp weights check Downloads/3DpSp.pt
+    It also says which generator the file belongs to. Nothing in the file is run. The exit code is 6 if the file cannot
+    be used.
     """
 
-    file: Annotated[str, tyro.conf.Positional] = ""
-    """A file, or a name of the list."""
+    examples = ("threedpsp weights check Downloads/3DpSp.pt", "threedpsp weights check tiny-psp --json")
+
+    file: FileOrName = ""
+    """A file, or a name that 'threedpsp weights list' shows."""
 
     def run(self) -> int:
         """Prints what is known; returns 0 only for a file that can be used."""
         path = one_file(self.file, self.folders, "threedpsp weights check 3DpSp.pt")
         from ..weights.recognise import recognise
 
-        found = recognise(path)
+        with self.waiting(f"read {path}"):
+            found = recognise(path)
         needs = list(self._needs(found, path))
         lines = [f"{path}: {found.what}", f"  kind: {found.kind}", f"  tensors: {len(found.tensors)}"]
         lines += [f"  {name}: {value}" for name, value in found.facts.items() if name != "file"]
@@ -144,20 +154,20 @@ class CheckWeights(WeightsCommand):
 
 @dataclass(frozen=True)
 class ConvertWeights(WeightsCommand):
-    """An official file to the format safetensors.
+    """Convert an official file to the format safetensors.
 
     The result is smaller, because only weights are in it, faster to load, and has nothing in it that could run.
-
-    Example: threedpsp weights convert 3DpSp.pt --generator ffhqrebalanced512-128
     """
 
-    file: Annotated[str, tyro.conf.Positional] = ""
-    """A file, or a name of the list."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    examples = ("threedpsp weights convert 3DpSp.pt --generator ffhqrebalanced512-128",)
+
+    file: FileOrName = ""
+    """A file, or a name that 'threedpsp weights list' shows."""
+    output: MaybeOutputPath = None
     """The file to write; by default beside the original, ending in .safetensors."""
-    generator: str | None = None
+    generator: MaybeText = None
     """For encoders: the generator they were trained with; the new file then remembers it, and refuses others."""
-    method: Literal["psp", "e4e"] | None = None
+    method: Annotated[Literal["psp", "e4e"] | None, tyro.conf.arg(metavar="{psp,e4e}", help_behavior_hint="")] = None
     """For encoders: which they are, where the file does not say."""
 
     def run(self) -> int:
@@ -167,7 +177,7 @@ class ConvertWeights(WeightsCommand):
         from ..weights.convert import convert
 
         target = self.output or path.with_suffix(".safetensors")
-        with output_dir(target.parent):
+        with output_dir(target.parent), self.waiting(f"convert {path}"):
             target = convert(path, target, generator=generator, method=self.method)
         sizes = [file.stat().st_size for file in (path, target)]
         text = f"{target}: {sizes[1]:,} bytes, from {path} ({sizes[0]:,} bytes)"
@@ -177,19 +187,25 @@ class ConvertWeights(WeightsCommand):
 
 @dataclass(frozen=True)
 class DownloadWeights(WeightsCommand):
-    """Fetch a file of the list, after asking about its licence. A download that broke off goes on where it stopped.
+    """Fetch a file of the list, after asking about its licence.
 
-    It goes to the folder of the option --weights-dir; without that option to the first folder that the environment
-    variable THREEDPSP_WEIGHTS names; without that to the folder threedpsp among the models of ComfyUI, where there is
-    one; and where there is none of these folders, to ~/.cache/threedpsp.
-
-    Example: threedpsp weights download ffhqrebalanced512-128
+    A download that broke off goes on where it stopped. The file goes to the folder of the option --weights-dir; without
+    that option to the first folder that the environment variable THREEDPSP_WEIGHTS names; without that to the folder
+    threedpsp among the models of ComfyUI, where there is one; and where there is none of these folders, to
+    ~/.cache/threedpsp.
     """
 
-    name: Annotated[str, tyro.conf.Positional] = ""
-    """A name of the list."""
-    yes: Annotated[Switch, tyro.conf.arg(help="The licence is accepted; needed where nobody can be asked.")] = False
-    again: Annotated[Switch, tyro.conf.arg(help="Also if the file is there already.")] = False
+    examples = (
+        "threedpsp weights download ffhqrebalanced512-128",
+        "threedpsp weights download 3dpsp --yes --weights-dir models/",
+    )
+
+    name: FileOrName = ""
+    """A name that 'threedpsp weights list' shows."""
+    yes: Switch = False
+    """The licence is accepted; needed where nobody can be asked."""
+    again: Switch = False
+    """Also if the file is there already."""
 
     def run(self) -> int:
         """Asks, fetches, and prints where the file is and what was checked."""
@@ -238,7 +254,7 @@ class DownloadLines:
 
     def __init__(self, command: PlainCommand, name: str) -> None:
         self._command, self._name = command, name
-        self._live = sys.stderr.isatty() and not command.quiet
+        self._live = command.live
         self._started, self._first, self._shown = time.perf_counter(), -1, -1
 
     def __call__(self, done: int, total: int | None) -> None:
@@ -249,23 +265,13 @@ class DownloadLines:
         of = f" of {total / 1e6:,.0f}" if total else ""
         text = f"{self._name}: {done / 1e6:,.0f}{of} MB, {rate:.1f} MB/s"
         tenth = 10 * done // total if total else done // 100_000_000
-        if self._live:
-            print(f"\r{text}   ", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        if self._live and done != total:
+            STATUS.show(text)
+        elif self._live:
+            self._command.say(text)
         elif tenth != self._shown:
             self._shown = tenth
             self._command.say(text)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights files: which there are, what a file is, conversion to safetensors, download."""
-
-    action: (
-        Annotated[ListWeights, tyro.conf.subcommand("list")]
-        | Annotated[CheckWeights, tyro.conf.subcommand("check")]
-        | Annotated[ConvertWeights, tyro.conf.subcommand("convert")]
-        | Annotated[DownloadWeights, tyro.conf.subcommand("download")]
-    )
 
 
 def one_file(name: str, folders: tuple[Path, ...], example: str) -> Path:
