@@ -29,7 +29,12 @@ def fixed_seeds() -> None:
     torch.manual_seed(0)
 
 
-LEFT_OUT = {"comfyui": "ComfyUI tests", "browser": "browser tests", "notebooks": "notebook tests", "docs": "document tests"}
+LEFT_OUT = {
+    "comfyui": "ComfyUI tests",
+    "browser": "browser tests",
+    "notebooks": "notebook tests",
+    "docs": "document tests",
+}
 """Marked tests that need more than this environment: left out, and counted, unless -m asks for them."""
 
 left_out: dict[str, int] = dict.fromkeys(LEFT_OUT, 0)

@@ -44,9 +44,9 @@ class Evaluate(ModelCommand):
     """The same, as an option."""
     methods: Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")] = None
     """What is compared, between commas; the others are compared with the first.
-    Each is 3dpsp, psp, e4e, triplanenet-v1, triplanenet-v2, pti, or refine (the encoder's heads refined);
-    or a name that 'threedpsp weights list' shows; or NAME=FILE, NAME=FILE1+FILE2 for the seeds of one method.
-    Default: the encoder, before and after refining."""
+    Each is 3dpsp, psp, e4e, triplanenet-v1, triplanenet-v2, pti, or refine (the heads of the encoder refined);
+    or a name in the list of 'threedpsp weights list'; or NAME=FILE, and NAME=FILE+FILE for the seeds of one method.
+    If none is given, that is the encoder, before and after refining."""
     identity: IdentityName = "dlib"
     """What measures identity: the network of dlib, which comes with a package, or that of ArcFace,
     searched for as the file model_ir_se50.pth, as 3DpSp does."""

@@ -32,8 +32,9 @@ OPTIONS = {
     "--version": "show the version",
     "--print-completion SHELL": f"print a script that completes words ({', '.join(SHELLS)})",
 }
+SWITCHES = "--json for scripts, which puts one object on stdout, all else on stderr; and --quiet, for no progress"
 COMPLETION = {
-    "bash": 'eval "$(threedpsp --print-completion bash)"    in ~/.bashrc',
+    "bash": "threedpsp --print-completion bash > ~/.local/share/bash-completion/completions/threedpsp",
     "zsh": "threedpsp --print-completion zsh > ~/.zfunc/_threedpsp",
     "fish": "threedpsp --print-completion fish > ~/.config/fish/completions/threedpsp.fish",
     "tcsh": "threedpsp --print-completion tcsh > ~/.threedpsp.tcsh, and source that",
@@ -48,9 +49,8 @@ def top_help() -> str:
         *(_table(title, {n: c.line for n, c in commands.items()}) for title, commands in SECTIONS.items()),
         _table("Options", OPTIONS),
         _fitted(
-            "Every command has --help with its options, units, defaults and examples; --json, for scripts: one JSON "
-            "object on stdout, everything else on stderr; and --quiet, for no progress. Colours are off where "
-            "NO_COLOR is set."
+            f"Every command has --help with its options, units, defaults and examples; {SWITCHES}. "
+            "Colours are off where NO_COLOR is set."
         ),
         _table("Completion with the Tab key", COMPLETION),
         ending(EXAMPLES),

@@ -24,7 +24,7 @@ class TrainPreset(PlainCommand):
     examples = (
         "threedpsp train tiny_cpu --photos prepared/ -o runs/mine",
         "threedpsp train tiny_cpu --steps 100 --max-seconds 600 -o runs/short",
-        "threedpsp train a100_ffhq512 --photos FFHQ --validation CELEBA -o runs/published",
+        "threedpsp train a100_ffhq512 --photos photos/ --validation others/ -o runs/full",
     )
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = TrainConfig()

@@ -159,7 +159,7 @@ class ConvertWeights(WeightsCommand):
     The result is smaller, because only weights are in it, faster to load, and has nothing in it that could run.
     """
 
-    examples = ("threedpsp weights convert 3DpSp.pt --generator ffhqrebalanced512-128",)
+    examples = (f"threedpsp weights convert 3DpSp.pt --generator {CATALOGUE[0].name}",)
 
     file: FileOrName = ""
     """A file, or a name that 'threedpsp weights list' shows."""
