@@ -36,11 +36,11 @@ def waiting(what: str, say: Callable[[str], None], live: bool) -> Iterator[None]
 
 def _tick(what: str, say: Callable[[str], None], live: bool, done: threading.Event) -> None:
     started = time.perf_counter()
-    pause = PATIENCE
+    pause, first = PATIENCE, True
     while not done.wait(pause):
         seconds = time.perf_counter() - started
         if live:
             STATUS.show(f"{what} ... {seconds:.0f} s")
         else:
-            say(f"{what} ..." if pause == PATIENCE else f"{what} ... {seconds:.0f} s so far")
-        pause = LIVE_EVERY if live else LINE_EVERY
+            say(f"{what} ..." if first else f"{what} ... {seconds:.0f} s so far")
+        pause, first = LIVE_EVERY if live else LINE_EVERY, False
