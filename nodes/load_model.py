@@ -8,6 +8,7 @@ from .model_paths import FOLDERS, full_path, weights_files, weights_folders
 from .running import in_core
 
 EMBEDDED = "tiny"
+EMBEDDED_ENCODERS = ("tiny-3dpsp", "tiny-psp", "tiny-e4e")
 AUTO = "auto"
 METHODS = [AUTO, "3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2", "pti"]
 
@@ -36,10 +37,10 @@ class LoadModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "encoder",
-                    options=[AUTO, *files],
+                    options=[AUTO, *EMBEDDED_ENCODERS, *files],
                     default=AUTO,
                     tooltip="The encoder that belongs to the generator (.pt, .pth, .safetensors). 'auto' takes the one "
-                    "that goes with the generator or with the method.",
+                    "that goes with the generator or with the method. 'tiny-...' are equally trained ones to compare.",
                 ),
                 io.Combo.Input(
                     "method",
@@ -78,7 +79,7 @@ def _chosen(name: str) -> str:
     """A widget's choice as `threedpsp.load` takes it."""
     from .. import threedpsp
 
-    if name == EMBEDDED:
+    if name in (EMBEDDED, *EMBEDDED_ENCODERS):
         return name
     path = full_path(name)
     if path is None:

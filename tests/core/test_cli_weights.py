@@ -256,7 +256,8 @@ def test_list_and_check_know_the_embedded_encoders(model: Path, monkeypatch: pyt
     assert "tiny-psp  [present]" in said and "tiny-e4e  [missing]" in said
     assert main(["weights", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["embedded_encoders"]
-    assert listed == {"tiny-psp": str(model / "encoder.safetensors"), "tiny-e4e": None}
+    ours = str(EMBEDDED_ENCODERS["tiny-3dpsp"])
+    assert listed == {"tiny-3dpsp": ours, "tiny-psp": str(model / "encoder.safetensors"), "tiny-e4e": None}
     assert main(["weights", "check", "tiny-psp", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["usable"]
     assert main(["weights", "check", "tiny-e4e"]) == 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from threedpsp.metrics.arcface import ArcFaceIdentity
 from threedpsp.pipeline import Pipeline
 from threedpsp.preprocessing.confnet import ConfNet
 from threedpsp.types import FaceCrop, Inversion
+from threedpsp.weights.catalogue import EMBEDDED
 from threedpsp.weights.load import save_generator
 from threedpsp.weights.systems import check_name, find_system, pose_network
 
@@ -207,8 +209,11 @@ def test_pti_divides_its_steps_and_takes_one_photo(generator: Generator, crop: F
 def test_missing_weights_are_named(name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HOME", "THREEDPSP_WEIGHTS"):
         monkeypatch.setenv(variable, str(tmp_path))
+    alone = shutil.copy(
+        EMBEDDED["tiny"] / "generator.safetensors", tmp_path
+    )  # the embedded pSp and e4e lie beside tiny
     with pytest.raises(WeightsError, match=file) as caught:
-        threedpsp.load("tiny", method=name, device="cpu")
+        threedpsp.load(alone, method=name, device="cpu")
     assert METHODS[name].title in str(caught.value) and "--encoder FILE" in str(caught.value)
 
 

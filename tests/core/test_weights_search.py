@@ -11,7 +11,7 @@ import pytest
 
 from threedpsp.errors import WeightsError
 from threedpsp.weights.catalogue import EMBEDDED, EMBEDDED_ENCODERS, entry_named
-from threedpsp.weights.load import weights_path
+from threedpsp.weights.load import load_generator, load_inverter, weights_path
 from threedpsp.weights.search import (
     cache_folder,
     download_folder,
@@ -223,5 +223,11 @@ def test_embedded_encoders_are_known_by_name(tmp_path: Path, monkeypatch: pytest
 
 def test_embedded_encoders_lie_beside_the_embedded_model():
     """There, `load("tiny", method="psp")` finds them too."""
-    assert set(EMBEDDED_ENCODERS) == {"tiny-psp", "tiny-e4e"}
+    assert set(EMBEDDED_ENCODERS) == {"tiny-3dpsp", "tiny-psp", "tiny-e4e"}
     assert {path.parent for path in EMBEDDED_ENCODERS.values()} == {EMBEDDED["tiny"]}
+
+
+@pytest.mark.parametrize("name", EMBEDDED_ENCODERS)
+def test_embedded_encoders_are_small_and_are_what_their_names_say(name: str):
+    assert EMBEDDED_ENCODERS[name].stat().st_size <= 8e6
+    assert load_inverter(name, load_generator("tiny")).method == name.removeprefix("tiny-")

@@ -17,8 +17,8 @@ from ..errors import WeightsError
 EMBEDDED = {"tiny": Path(__file__).resolve().parent / "tiny"}
 """Models inside this package: folders with generator.safetensors and encoder.safetensors."""
 
-EMBEDDED_ENCODERS = {f"tiny-{method}": EMBEDDED["tiny"] / f"{method}.safetensors" for method in ("psp", "e4e")}
-"""Other encoders inside this package, which belong to the generator of tiny: the compared systems."""
+EMBEDDED_ENCODERS = {f"tiny-{method}": EMBEDDED["tiny"] / f"{method}.safetensors" for method in ("3dpsp", "psp", "e4e")}
+"""Other encoders inside this package, for the generator of tiny: the systems of docs/benchmark.md, equally trained."""
 
 Home = Literal["weights", "torch-hub", "package"]
 
