@@ -36,6 +36,7 @@ INTERRUPTED = """
 import os, signal
 from threedpsp.cli import main
 from threedpsp.cli.check import Check
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 Check.run = lambda command: os.kill(os.getpid(), signal.SIGINT) or signal.pause()
 sys.exit(main())
 """
