@@ -183,15 +183,15 @@ plt.show()
 #
 # ## 4. Now here
 #
-# The same `train`, smaller: 40 steps of two rendered faces, two ReStyle passes, few rays. The trunk starts from the
+# The same `train`, smaller: 30 steps of two rendered faces, two ReStyle passes, few rays. The trunk starts from the
 # embedded encoder's, as the published one starts from ArcFace's; the heads, which write the code, are new.
 
 # %%
 run = Path("output/own-encoder")
 small = dataclasses.replace(
     tiny, output=run, trunk="tiny", device="cpu", batch=2, n_iters=2, render_side=32, loss_side=64,
-    steps=40, warmup_steps=10, decay=False, truncation=0.7, latent_avg_samples=1000, save_every=20, validate_every=40,
-    validation_rendered=4, panels_every=20, log_every=10,
+    steps=30, warmup_steps=10, decay=False, truncation=0.7, latent_avg_samples=1000, save_every=15, validate_every=30,
+    validation_rendered=4, panels_every=15, log_every=10,
 )  # fmt: skip
 result = threedpsp.train(small, print)
 print(f"{result.reason}; best validation loss {result.best:.3f} at step {result.best_step}")
@@ -212,9 +212,9 @@ for path in sorted(run.rglob("*")):
 # training, and are refused by name.
 
 # %%
-result = threedpsp.train(dataclasses.replace(small, steps=60), print)
+result = threedpsp.train(dataclasses.replace(small, steps=45), print)
 try:
-    threedpsp.train(dataclasses.replace(small, steps=60, learning_rate=1.0), print)
+    threedpsp.train(dataclasses.replace(small, steps=45, learning_rate=1.0), print)
 except threedpsp.InputError as error:
     print(error)
 
@@ -226,20 +226,20 @@ for axis, name in zip(axes, ("pixel", "perceptual", "identity"), strict=True):
     axis.plot(np.arange(1, len(values) + 1), values, color="C0", alpha=0.25)
     means = np.convolve(values, np.full(15, 1 / 15), "valid")
     axis.plot(np.arange(15, len(values) + 1), means, color="C0", linewidth=2)
-    axis.axvline(40, color="0.5", linestyle=":")
+    axis.axvline(30, color="0.5", linestyle=":")
     axis.set(title=name, xlabel="step")
 axes[0].text(0.64, 0.97, "stopped,\nresumed", ha="right", va="top", transform=axes[0].transAxes)
 plt.show()
 
 # %% [markdown]
-# Pale: each step; bold: the mean of the last 15. Sixty steps are 120 faces, far too few; yet looks and identity begin
+# Pale: each step; bold: the mean of the last 15. Forty-five steps are 90 faces, far too few; yet looks and identity begin
 # to fall. Pixels do not: the mean face is a good answer to *them*, and whoever leaves it pays first. What has it
 # learned? Photo by photo (left), after each pass, and from the mirrored camera:
 
 # %%
-panels = [Image.open(run / "panels" / f"step_{step:08d}.png") for step in (20, 60)]
+panels = [Image.open(run / "panels" / f"step_{step:08d}.png") for step in (15, 45)]
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), layout="constrained")
-for axis, panel, step in zip(axes, panels, (20, 60), strict=True):
+for axis, panel, step in zip(axes, panels, (15, 45), strict=True):
     axis.imshow(panel)
     axis.set_title(f"step {step}")
     axis.axis("off")
@@ -253,7 +253,7 @@ plt.show()
 
 # %%
 pictures, titles = [crop.image], ["photo"]
-for encoder, title in ((str(result.encoder), "yours,\n60 steps"), (None, "embedded,\nhours")):
+for encoder, title in ((str(result.encoder), "yours,\n45 steps"), (None, "embedded,\nhours")):
     pipeline = threedpsp.load("tiny", encoder=encoder, device="cpu")
     with torch.no_grad():
         pictures.append(threedpsp.own_views(pipeline.generator, [pipeline.invert(crop, steps=2)]))
@@ -267,7 +267,7 @@ show_row(pictures, titles, height=1.8)
 # %% [markdown]
 # ## Exercises
 #
-# 1. Set `mirror_weight=0.0` and train again into another folder. Compare `perceptual` after 60 steps, and the last
+# 1. Set `mirror_weight=0.0` and train again into another folder. Compare `perceptual` after 45 steps, and the last
 #    column of the panels. What is it that the mirror term buys at the photo's own view, and what elsewhere?
 # 2. `method="psp"` trains pSp: one pass, no mirror view. How many of its steps fit into the time of one of ours?
 #    Compare at equal seconds, not at equal steps, and decide which comparison is the fair one.
