@@ -232,7 +232,7 @@ axes[0].text(0.64, 0.97, "stopped,\nresumed", ha="right", va="top", transform=ax
 plt.show()
 
 # %% [markdown]
-# Pale: each step; bold: the mean of the last 15. Forty-five steps are 90 faces, far too few; yet looks and identity begin
+# Pale: each step; bold: the mean of the last 15. That is 90 faces, far too few; yet looks and identity begin
 # to fall. Pixels do not: the mean face is a good answer to *them*, and whoever leaves it pays first. What has it
 # learned? Photo by photo (left), after each pass, and from the mirrored camera:
 
