@@ -209,9 +209,8 @@ def test_pti_divides_its_steps_and_takes_one_photo(generator: Generator, crop: F
 def test_missing_weights_are_named(name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HOME", "THREEDPSP_WEIGHTS"):
         monkeypatch.setenv(variable, str(tmp_path))
-    alone = shutil.copy(
-        EMBEDDED["tiny"] / "generator.safetensors", tmp_path
-    )  # the embedded pSp and e4e lie beside tiny
+    # A copy: pSp and e4e lie beside the embedded one.
+    alone = shutil.copy(EMBEDDED["tiny"] / "generator.safetensors", tmp_path)
     with pytest.raises(WeightsError, match=file) as caught:
         threedpsp.load(alone, method=name, device="cpu")
     assert METHODS[name].title in str(caught.value) and "--encoder FILE" in str(caught.value)

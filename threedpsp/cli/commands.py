@@ -14,7 +14,7 @@ from .invert import Invert
 from .mesh import Mesh
 from .prepare import Prepare
 from .render import Render
-from .train import TrainPreset
+from .train import TrainOptions, TrainPreset
 from .train_tiny import TrainTiny
 from .weights import CheckWeights, ConvertWeights, DownloadWeights, ListWeights
 
@@ -50,15 +50,16 @@ class Group:
 
 Commands = Mapping[str, Leaf | Group]
 
+
+def _preset(name: str) -> TrainPreset:
+    return TrainPreset(config=TrainOptions(**vars(PRESETS[name])))
+
+
 TRAIN = Group(
     "Train an encoder for a frozen generator, from a preset.",
     {
-        "tiny_cpu": Leaf(
-            TrainPreset, TrainPreset(config=PRESETS["tiny_cpu"]), "For the embedded generator, on a CPU, in minutes."
-        ),
-        "a100_ffhq512": Leaf(
-            TrainPreset, TrainPreset(config=PRESETS["a100_ffhq512"]), "The published recipe at 512 pixels, on GPUs."
-        ),
+        "tiny_cpu": Leaf(TrainPreset, _preset("tiny_cpu"), "For the embedded generator, on a CPU, in an hour or so."),
+        "a100_ffhq512": Leaf(TrainPreset, _preset("a100_ffhq512"), "The published recipe at 512 pixels, on GPUs."),
     },
     ("threedpsp train tiny_cpu --photos prepared/ -o runs/mine", "threedpsp train tiny_cpu --help"),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-from .command import PlainCommand
+from .command import LINE_EVERY, PlainCommand
 from .status_line import STATUS
 
 WIDTH = 24
-LIVE_EVERY, LINE_EVERY = 0.1, 10.0  # seconds
+LIVE_EVERY = 0.1  # seconds
 
 
 class ProgressBar:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from ..training.encoders.config import TrainConfig
 from .command import PlainCommand
+from .option_types import MaybePath, MaybeText, OutputPath
+
+
+@dataclass(frozen=True)
+class TrainOptions(TrainConfig):
+    """The same settings with the forms that their flags have; what they mean stands there."""
+
+    output: OutputPath = TrainConfig.output
+    photos: Annotated[Path | None, tyro.conf.arg(metavar="PATH", aliases=["--data"], help_behavior_hint="")] = None
+    validation: MaybePath = None
+    generator: Annotated[str, tyro.conf.arg(metavar="NAME", aliases=["--model"])] = TrainConfig.generator
+    weights_dir: MaybePath = None
+    init: MaybeText = None
+    irse50: MaybeText = None
+    trunk: MaybeText = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,7 @@ class TrainPreset(PlainCommand):
         "threedpsp train a100_ffhq512 --photos photos/ --validation others/ -o runs/full",
     )
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = TrainConfig()
+    config: Annotated[TrainOptions, tyro.conf.arg(name="")] = TrainOptions()
 
     def run(self) -> int:
         """Trains; prints where the best encoder is."""

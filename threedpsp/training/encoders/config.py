@@ -1,4 +1,4 @@
-"""The choices of a training, all in one frozen value; the command line's flags are made from it."""
+"""The choices of a training, all in one frozen value, whose fields are also the flags of `threedpsp train`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from ...errors import InputError
 
@@ -26,9 +24,9 @@ MAY_CHANGE = {
 class TrainConfig:
     """A training of one encoder; the defaults are those of the published 3DpSp."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/encoder")
+    output: Path = Path("runs/encoder")
     """Folder for checkpoints, logs and pictures; the same command resumes what stopped there."""
-    photos: Annotated[Path | None, tyro.conf.arg(aliases=["--data"])] = None
+    photos: Path | None = None
     """Folder or zip that 'threedpsp prepare' made (or EG3D's); none: only faces that the generator renders."""
     mirrored: Literal["stored", "added", "none"] = "stored"
     """Mirrored copies of the photos: those that the folder has; one of each, made on the fly; none."""
@@ -38,7 +36,7 @@ class TrainConfig:
     """The system to train."""
     size: NetworkSize = "full"
     """full: the published networks; tiny: the embedded encoder's trunk; smallest: only to try the command."""
-    generator: Annotated[str, tyro.conf.arg(aliases=["--model"])] = "tiny"
+    generator: str = "tiny"
     """The frozen generator: tiny, a file, or a name that 'threedpsp weights list' shows."""
     weights_dir: Path | None = None
     """A folder with weights, searched before the others."""

@@ -1,0 +1,13 @@
+"""What Load Model offers without any file in ComfyUI's folders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from threedpsp.weights.catalogue import EMBEDDED, EMBEDDED_ENCODERS
+
+
+def test_the_embedded_models_are_offered_by_name(schemas: dict[str, Any]):
+    offered = {socket.id: socket.options.get("options", []) for socket in schemas["ThreeDpSpLoadModel"].inputs}
+    assert offered["generator"][0] in EMBEDDED
+    assert set(EMBEDDED_ENCODERS) <= set(offered["encoder"])
