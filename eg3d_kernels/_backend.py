@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from .build import build
+from .build import CSRC, build
 from .errors import KernelUnavailableError
 
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
 Preference = Literal["auto", "reference", "published"]
+PREFERENCE_VARIABLE = "THREEDPSP_KERNELS"
 OPS = ("sample_planes", "query_points", "render_rays", "bias_act", "upfirdn2d", "modulated_conv2d")
+
+
+class Library(NamedTuple):
+    """The compiled library, and cffi's description of what is in it."""
+
+    ffi: Any
+    functions: Any
+
+
+class Structure(NamedTuple):
+    """A C structure: its name in csrc/functions_cpu.h, and its fields in their order."""
+
+    name: str
+    fields: Sequence[Argument]
+
+
+Argument = Tensor | int | float | Sequence[int] | Structure | None
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_loaded: ctypes.CDLL | KernelUnavailableError | None = None
+_loaded: Library | KernelUnavailableError | None = None
 _warned = False
 _forked = False
 
@@ -39,7 +56,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def library() -> ctypes.CDLL:
+def library() -> Library:
     """The compiled library; tried once, after that a failure is remembered.
 
     Raises:
@@ -57,14 +74,19 @@ def library() -> ctypes.CDLL:
     return _loaded
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def _load(path: Path) -> Library:
     try:
-        return ctypes.CDLL(str(path))
+        import cffi
+    except ImportError as error:
+        raise KernelUnavailableError(
+            "cffi is missing, which calls the compiled kernels; run: pip install cffi."
+        ) from error
+    ffi = cffi.FFI()
+    ffi.cdef((CSRC / "functions_cpu.h").read_text(encoding="utf-8"))
+    try:
+        return Library(ffi, ffi.dlopen(str(path)))
     except OSError as error:
         raise KernelUnavailableError(f"{path} cannot be loaded ({error}); delete it to have it built anew.") from error
-
-
-Argument = Tensor | int | float | Sequence[int] | ctypes.Structure | None
 
 
 def call(function: str, *arguments: Argument) -> None:
@@ -73,20 +95,20 @@ def call(function: str, *arguments: Argument) -> None:
     The number of threads is added as the last argument: that of torch; 1 in a forked process, where OpenMP would wait
     for threads that it does not have.
     """
+    ffi, functions = library()
     threads = 1 if _forked else torch.get_num_threads()
-    getattr(library(), function)(*map(_as_c, arguments), ctypes.c_int64(threads))
+    ffi.addressof(functions, function)(*(_as_c(ffi, argument) for argument in arguments), threads)
 
 
-def _as_c(value: Argument) -> object:
-    if value is None or isinstance(value, Tensor):
-        return ctypes.c_void_p(None if value is None else value.data_ptr())
-    if isinstance(value, ctypes.Structure):
-        return ctypes.byref(value)
-    if isinstance(value, int):
-        return ctypes.c_int64(value)
-    if isinstance(value, float):
-        return ctypes.c_float(value)
-    return (ctypes.c_int32 * len(value))(*value)
+def _as_c(ffi: Any, value: Argument) -> Any:
+    """What cffi does not convert itself."""
+    if value is None:
+        return ffi.NULL
+    if isinstance(value, Tensor):
+        return ffi.cast("void *", value.data_ptr())
+    if isinstance(value, Structure):
+        return ffi.new(f"struct {value.name} *", [_as_c(ffi, field) for field in value.fields])
+    return value
 
 
 def available_implementations(op: str) -> tuple[str, ...]:
@@ -118,11 +140,11 @@ def preference() -> Preference:
     Raises:
         ValueError: the variable is something else.
     """
-    value = os.environ.get("THREEDPSP_KERNELS") or "auto"
+    value = os.environ.get(PREFERENCE_VARIABLE) or "auto"
     for known in get_args(Preference):
         if value == known:
             return known
-    raise ValueError(f"THREEDPSP_KERNELS must be auto, reference or published; got {value!r}.")
+    raise ValueError(f"{PREFERENCE_VARIABLE} must be auto, reference or published; got {value!r}.")
 
 
 def image_format() -> torch.memory_format:

@@ -9,11 +9,11 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from subprocess import list2cmdline, run
 
 import torch
 
@@ -22,6 +22,7 @@ from .errors import KernelUnavailableError
 CSRC = Path(__file__).resolve().parent / "csrc"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = "eg3d_kernels" + SUFFIX
+CACHE_VARIABLE = "THREEDPSP_KERNEL_CACHE"
 GET_COMPILER = {
     "win32": "install clang: winget install LLVM.LLVM Microsoft.VisualStudio.2022.BuildTools",
     "darwin": "run: xcode-select --install",
@@ -49,7 +50,7 @@ def build() -> Path:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=place) as folder:
             Path(folder, "build.ninja").write_text(_ninja_file(compiler, compile_flags, link_flags), encoding="utf-8")
-            ran = subprocess.run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
+            ran = run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
             if ran.returncode:
                 output = ran.stdout + ran.stderr
                 why = next((line for line in output.splitlines() if "error" in line.lower()), "")
@@ -57,7 +58,7 @@ def build() -> Path:
             return _move(Path(folder, LIBRARY), place)
     except OSError as error:
         raise KernelUnavailableError(
-            f"the compiled kernels cannot be stored ({error}); set THREEDPSP_KERNEL_CACHE to a writable folder."
+            f"the compiled kernels cannot be stored ({error}); set {CACHE_VARIABLE} to a writable folder."
         ) from error
 
 
@@ -67,7 +68,7 @@ def cache_dir() -> Path:
     This is the folder that the variable THREEDPSP_KERNEL_CACHE names, or else the one in which the system keeps what
     can be made again.
     """
-    if chosen := os.environ.get("THREEDPSP_KERNEL_CACHE"):
+    if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     home = Path.home()
     if sys.platform == "win32":
@@ -149,7 +150,7 @@ def _ninja_file(compiler: str, compile_flags: list[str], link_flags: list[str]) 
 
 def _quote(words: list[str]) -> str:
     """As the shell that ninja calls reads it."""
-    joined = subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    joined = list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
     return joined.replace("$", "$$")
 
 
@@ -170,7 +171,7 @@ def _key(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
 
 @functools.cache
 def _version(compiler: str) -> str:
-    ran = subprocess.run([compiler, "--version"], capture_output=True, text=True, errors="replace")
+    ran = run([compiler, "--version"], capture_output=True, text=True, errors="replace")
     return ran.stdout
 
 

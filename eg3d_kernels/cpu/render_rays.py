@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from .._backend import call
+from .._backend import Structure, call
 from ..plane_axes import parse_plane_axes
 from ..types import PlaneMLP, RayOutputs
 from .registration import operator
 
-TENSORS = ("planes", "w0", "b0", "w1", "b1", "origins", "directions", "depths", "u")
-SIZES = ("images", "rays", "height", "width", "channels", "hidden", "outputs", "coarse", "fine")
 INPUTS = (
     "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor origins, Tensor directions, Tensor depths, "
     "Tensor? u, int[] axes, float box_warp, bool white_back"
 )
-
-
-class Inputs(ctypes.Structure):
-    """The structure `RenderRaysInputs` of csrc/render_rays_cpu.cpp."""
-
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in (*TENSORS, "axes")),
-        *((name, ctypes.c_int64) for name in SIZES),
-        ("box_warp", ctypes.c_float),
-        ("white_back", ctypes.c_int32),
-    ]
-
-    def __init__(
-        self, tensors: Sequence[Tensor], u: Tensor | None, axes: list[int], box_warp: float, white_back: bool
-    ) -> None:
-        planes, w0, _, w1, _, origins, _, depths = tensors
-        sizes = (*origins.shape[:2], *planes.shape[2:], w0.shape[0], w1.shape[0], depths.shape[2])
-        fine = 0 if u is None else u.shape[2]
-        self.arrays = [t.contiguous() for t in (*tensors, *([] if u is None else [u]))]  # kept while pointed at
-        self.axes_array = (ctypes.c_int32 * 6)(*axes)
-        pointers = [t.data_ptr() for t in self.arrays] + [None] * (u is None)
-        super().__init__(*pointers, ctypes.addressof(self.axes_array), *sizes, fine, box_warp, white_back)
 
 
 def render_rays(
@@ -64,7 +39,7 @@ def render_rays(
 def forward(*inputs: Any) -> tuple[Tensor, ...]:
     """The fields of `RayOutputs`."""
     out = _new_outputs(*inputs)
-    call("eg3d_render_rays", Inputs(inputs[:8], *inputs[8:]), *out)
+    call("eg3d_render_rays", _inputs(*inputs), *out)
     return out
 
 
@@ -85,7 +60,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
     *outer, needed = inputs[12:]
     call(
         "eg3d_render_rays_backward",
-        Inputs(inputs[:8], *inputs[8:12]),
+        _inputs(*inputs[:12]),
         *(gradient.contiguous() for gradient in outer),
         *_only(needed, gradients),
     )
@@ -98,6 +73,14 @@ def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
         t.new_empty((0,) if wanted is None else t.shape)
         for t, wanted in zip(inputs[:7], _only(inputs[-1], inputs[:7]), strict=True)
     )
+
+
+def _inputs(*inputs: Any) -> Structure:
+    tensors = [t if t is None else t.contiguous() for t in inputs[:9]]
+    planes, w0, w1, origins, depths, u = (inputs[i] for i in (0, 1, 3, 5, 7, 8))
+    axes, box_warp, white_back = inputs[9:]
+    sizes = (*origins.shape[:2], *planes.shape[2:], w0.shape[0], w1.shape[0], depths.shape[2])
+    return Structure("RenderRaysInputs", [*tensors, axes, *sizes, 0 if u is None else u.shape[2], box_warp, white_back])
 
 
 def _only(needed: Sequence[bool], tensors: Sequence[Tensor]) -> list[Tensor | None]:

@@ -6,6 +6,7 @@
 using eg3d::Activation;
 
 extern "C" {
+#include "functions_cpu.h"
 
 // bias and noise may be null; out may be x.
 void eg3d_bias_act(const float* x, const float* bias, const float* noise, float* out, int64_t n, int64_t pixels,

@@ -13,14 +13,7 @@
 using namespace eg3d;
 
 extern "C" {
-// Contiguous arrays, shapes as in eg3d_kernels/render_rays.py; u may be null. Mirrored by eg3d_kernels/cpu/render_rays.py.
-struct RenderRaysInputs {
-  const float *planes, *w0, *b0, *w1, *b1, *origins, *directions, *depths, *u;
-  const int32_t* axes;
-  int64_t images, rays, height, width, channels, hidden, outputs, coarse, fine;
-  float box_warp;
-  int32_t white_back;
-};
+#include "functions_cpu.h"
 }
 
 namespace {

@@ -7,6 +7,7 @@
 using eg3d::PlaneLayout;
 
 extern "C" {
+#include "functions_cpu.h"
 
 void eg3d_sample_planes(const float* planes, const float* points, float* out, int64_t n, int64_t p, int64_t height,
                         int64_t width, int64_t channels, const int32_t* axes, int64_t threads) {

@@ -3,6 +3,7 @@
 #include "pixel_blocks.h"
 
 extern "C" {
+#include "functions_cpu.h"
 
 // out = x * scale, which may be x itself; dots = the sums over pixels of x * other, where other is not null.
 void eg3d_scale_channels(const float* x, const float* scale, const float* other, float* out, float* dots, int64_t n,

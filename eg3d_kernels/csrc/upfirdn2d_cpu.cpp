@@ -18,6 +18,7 @@ void add(float factor, const float* from, int64_t size, float* sum) {
 }  // namespace
 
 extern "C" {
+#include "functions_cpu.h"
 
 // taps[k] weighs the pixel at offset k - pad, among the pixels and the up - 1 zeros after each. scale [n, channels], the
 // factor of the result, may be null.
