@@ -20,7 +20,7 @@ def worst_difference(op: str, device: torch.device) -> float:
 
     It is relative to the largest value of each result: of the op itself, and of each gradient.
     """
-    run, inputs = _EXAMPLES[op]()
+    run, inputs = EXAMPLES[op]()
     compiled, plain = (_values_and_gradients(run, inputs, device, which) for which in (True, False))
     return max(_difference(*pair) for pair in zip(compiled, plain, strict=True))
 
@@ -111,7 +111,7 @@ def _modulated_conv2d() -> tuple[Run, list[Tensor]]:
     return run, [_wave(2, 4, 5, 4, phase=0.1), _wave(3, 4, 3, 3, phase=0.2), _wave(2, 4, phase=0.3) + 1.5]
 
 
-_EXAMPLES = {
+EXAMPLES: dict[str, Callable[[], tuple[Run, list[Tensor]]]] = {
     "sample_planes": _sample_planes,
     "render_rays": _render_rays,
     "bias_act": _bias_act,
