@@ -83,9 +83,10 @@ def _bias_act() -> tuple[Run, list[Tensor]]:
     from .. import cpu, reference
 
     def run(inputs: list[Tensor], compiled: bool) -> Tensor:
+        x, bias, noise = inputs
         if compiled:
-            return cpu.bias_act(*inputs, 0.2, 1.4, 1.1, False)
-        return reference.bias_act(*inputs, 0.2, 1.4, 1.1)
+            return cpu.bias_act(x, bias, noise, 0.2, 1.4, 1.1, False)
+        return reference.bias_act(x, bias, noise, 0.2, 1.4, 1.1)
 
     return run, [_wave(2, 5, 4, 3, phase=0.1), _wave(5, phase=0.2), _wave(1, 1, 4, 3, phase=0.3)]
 

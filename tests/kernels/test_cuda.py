@@ -1,4 +1,4 @@
-"""What needs no graphics card: that nvcc compiles the sources for every architecture, and what one is told without one."""
+"""What needs no graphics card: nvcc compiles the sources for every architecture, and what one is told without one."""
 
 from __future__ import annotations
 

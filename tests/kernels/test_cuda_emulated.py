@@ -5,6 +5,8 @@ Values and gradients of the same cases, and with the same tolerances, as the op 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -71,14 +73,17 @@ WRONG = {
 
 
 @pytest.mark.parametrize("op", WRONG)
-def test_the_check_at_first_use_sees_a_function_that_does_nothing(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_at_first_use_sees_an_error_of_one_percent(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = _backend.call_library
 
-    def skip_one(where: _backend.Library, function: str, *rest: object) -> None:
-        if function != WRONG[op]:
-            run(where, function, *rest)  # type: ignore[arg-type]
+    def spoil_one(where: _backend.Library, function: str, arguments: Sequence[_backend.Argument], last: int) -> None:
+        arguments = list(arguments)
+        if function == WRONG[op]:
+            first = next(i for i, argument in enumerate(arguments) if isinstance(argument, torch.Tensor))
+            arguments[first] = arguments[first] * 1.01
+        run(where, function, arguments, last)
 
-    monkeypatch.setattr(_backend, "call_library", skip_one)
+    monkeypatch.setattr(_backend, "call_library", spoil_one)
     assert self_check.worst_difference(op, CPU) > self_check.TOLERANCE
 
 
@@ -87,7 +92,7 @@ def test_a_wrong_result_is_told_once_and_remembered(
 ) -> None:
     asked = []
     monkeypatch.setattr(self_check, "worst_difference", lambda op, device: asked.append(op) or 0.5)
-    monkeypatch.setattr(availability, "unavailable_reason", availability.checked)
+    monkeypatch.setattr(availability, "unavailable_reason", lambda op, device: availability.checked(op, CPU))
     tensors = [torch.zeros(1)]
     assert not availability.usable("bias_act", tensors)
     assert not availability.usable("bias_act", tensors)
