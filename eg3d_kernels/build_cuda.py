@@ -42,7 +42,7 @@ def compile_flags() -> list[str]:
 
 
 def find_nvcc() -> str:
-    """The CUDA compiler: the one that the variable THREEDPSP_NVCC names, else on PATH, else of CUDA_HOME.
+    """The compiler for graphics cards: what the variable names, else the one on the path, else that of the toolkit.
 
     Raises:
         KernelUnavailableError: there is none.
@@ -56,5 +56,5 @@ def find_nvcc() -> str:
         if found := shutil.which("nvcc", path=path):
             return found
     raise KernelUnavailableError(
-        "no CUDA compiler (nvcc is neither on PATH nor in CUDA_HOME); install the CUDA toolkit of NVIDIA."
+        "no compiler for graphics cards (nvcc is not on the path); install the toolkit that has it, of NVIDIA."
     )

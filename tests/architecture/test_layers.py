@@ -30,7 +30,7 @@ FLOORS = [
 ]
 """Modules and folders; a file of a folder that is named by itself has a floor of its own."""
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
-KERNELS_MAY = {"eg3d_kernels", "torch", "numpy", "jaxtyping", "ninja", *sys.stdlib_module_names}
+KERNELS_MAY = {"eg3d_kernels", "torch", "numpy", "jaxtyping", "ninja", "cffi", *sys.stdlib_module_names}
 COMFY = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "server"}
 FILES = sorted(p for package in ("threedpsp", "eg3d_kernels", "nodes") for p in (ROOT / package).rglob("*.py"))
 
