@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from . import cuda
 from .build import CSRC, build
 from .errors import KernelUnavailableError
 
@@ -66,7 +67,7 @@ def library() -> Library:
     with _lock:
         if _loaded is None:
             try:
-                _loaded = _load(build())
+                _loaded = load(build(), "functions_cpu.h")
             except KernelUnavailableError as error:
                 _loaded = error
     if isinstance(_loaded, KernelUnavailableError):
@@ -74,7 +75,12 @@ def library() -> Library:
     return _loaded
 
 
-def _load(path: Path) -> Library:
+def load(path: Path, *headers: str) -> Library:
+    """A compiled library with the functions that these headers of csrc declare.
+
+    Raises:
+        KernelUnavailableError: it cannot be loaded.
+    """
     try:
         import cffi
     except ImportError as error:
@@ -82,7 +88,8 @@ def _load(path: Path) -> Library:
             "cffi is missing, which calls the compiled kernels; run: pip install cffi."
         ) from error
     ffi = cffi.FFI()
-    ffi.cdef((CSRC / "functions_cpu.h").read_text(encoding="utf-8"))
+    for header in headers:
+        ffi.cdef((CSRC / header).read_text(encoding="utf-8"))
     try:
         return Library(ffi, ffi.dlopen(str(path)))
     except OSError as error:
@@ -93,11 +100,28 @@ def call(function: str, *arguments: Argument) -> None:
     """Call a function of the library; tensors and structures go as pointers, and tensors must be contiguous.
 
     The number of threads is added as the last argument: that of torch; 1 in a forked process, where OpenMP would wait
-    for threads that it does not have.
+    for threads that it does not have. Where the tensors are on a graphics card, its library is called, see `cuda.call`.
     """
-    ffi, functions = library()
+    device = next((t.device for t in _tensors(arguments) if t.device.type == "cuda"), None)
+    if device is not None:
+        cuda.call(device, function, arguments)
+        return
     threads = 1 if _forked else torch.get_num_threads()
-    ffi.addressof(functions, function)(*(_as_c(ffi, argument) for argument in arguments), threads)
+    call_library(library(), function, arguments, threads)
+
+
+def call_library(where: Library, function: str, arguments: Sequence[Argument], last: int) -> None:
+    """Call a function of this library, with one number after the arguments."""
+    ffi, functions = where
+    ffi.addressof(functions, function)(*(_as_c(ffi, argument) for argument in arguments), last)
+
+
+def _tensors(arguments: Sequence[Argument]) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, Structure):
+            yield from _tensors(argument.fields)
 
 
 def _as_c(ffi: Any, value: Argument) -> Any:
@@ -115,11 +139,15 @@ def available_implementations(op: str) -> tuple[str, ...]:
     """Implementations of an op that can run on this machine, slowest first; may compile."""
     if op not in OPS:
         raise ValueError(f"There is no op '{op}'; there are {', '.join(OPS)}.")
+    found = ["reference"]
     try:
         library()
+        found.append("cpu")
     except KernelUnavailableError:
-        return ("reference",)
-    return ("reference", "cpu")
+        pass
+    if not cuda.unavailable_reason(op):
+        found.append("cuda")
+    return tuple(found)
 
 
 def unavailable_reason() -> str:
@@ -153,15 +181,18 @@ def image_format() -> torch.memory_format:
 
 
 def choose(op: str, implementation: Implementation, tensors: Sequence[Tensor]) -> Literal["reference", "cpu"]:
-    """The implementation to run on these tensors.
+    """Whether to run on these tensors the plain op, or the compiled one ("cpu"), which is that of their device.
 
     Raises:
         KernelUnavailableError: the named implementation cannot run here or on these tensors.
     """
     if implementation == "reference" or (implementation == "auto" and preference() != "auto"):
         return "reference"
-    if implementation not in ("auto", "cpu"):
-        raise KernelUnavailableError(f"{op} has no implementation '{implementation}'; use auto, reference or cpu.")
+    if implementation == "cuda":
+        cuda.require(op, tensors)
+        return "cpu"
+    if implementation == "auto" and tensors and all(t.device.type == "cuda" for t in tensors):
+        return "cpu" if cuda.usable(op, tensors) else "reference"
     unsuited = next((t for t in tensors if t.device.type != "cpu" or t.dtype != torch.float32), None)
     if unsuited is None:
         try:

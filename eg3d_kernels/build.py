@@ -41,20 +41,35 @@ def build() -> Path:
             line of the message says what to do; the rest is the compiler's output.
     """
     compiler, compile_flags, link_flags = toolchain()
-    place = cache_dir() / _key(compiler, compile_flags, link_flags)
+    sources = sorted(CSRC.glob("*_cpu.cpp"))
+    rules = ninja_rules([compiler, *compile_flags, "-c"], [compiler], link_flags, sources)
+    return made_once(rules, [compiler, version(compiler), _processor(), *compile_flags, *link_flags])
+
+
+def made_once(rules: str, depends_on: list[str]) -> Path:
+    """The library that ninja makes by these rules, from the cache if it is there.
+
+    depends_on: what the library depends on besides the sources; begins with the compiler.
+
+    Raises:
+        KernelUnavailableError: see `build`.
+    """
+    place = cache_dir() / _key(depends_on)
     try:
         if made := _intact_library(place):
             return made
         ninja = find_ninja()
-        _log.info("Compiling the CPU kernels into %s (once, some seconds).", place)
+        _log.info("Compiling kernels with %s into %s (once).", depends_on[0], place)
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=place) as folder:
-            Path(folder, "build.ninja").write_text(_ninja_file(compiler, compile_flags, link_flags), encoding="utf-8")
+            Path(folder, "build.ninja").write_text(rules, encoding="utf-8")
             ran = run([ninja, "-C", folder], capture_output=True, text=True, errors="replace")
             if ran.returncode:
                 output = ran.stdout + ran.stderr
                 why = next((line for line in output.splitlines() if "error" in line.lower()), "")
-                raise KernelUnavailableError(f"{compiler} could not compile the kernels ({why.strip()}).\n{output}")
+                raise KernelUnavailableError(
+                    f"{depends_on[0]} could not compile the kernels ({why.strip()}).\n{output}"
+                )
             return _move(Path(folder, LIBRARY), place)
     except OSError as error:
         raise KernelUnavailableError(
@@ -94,7 +109,7 @@ def toolchain() -> tuple[str, list[str], list[str]]:
         raise KernelUnavailableError(f"no C++ compiler ({where}); {GET_COMPILER}.")
     # No NaN traps and no errno, so that loops vectorise; NaN and infinity themselves keep their meaning.
     flags = ["-std=c++17", "-O3", *_instructions(), "-fPIC", "-fno-math-errno", "-fno-trapping-math"]
-    openmp, link_flags = _openmp("clang" in _version(compiler).lower())
+    openmp, link_flags = _openmp("clang" in version(compiler).lower())
     return compiler, flags + ["-fvisibility=default"] + openmp, ["-shared", *link_flags]
 
 
@@ -137,11 +152,11 @@ def _openmp(is_clang: bool) -> tuple[list[str], list[str]]:
     return ["-fopenmp"], ["-fopenmp"]
 
 
-def _ninja_file(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
-    sources = sorted(CSRC.glob("*_cpu.cpp"))
+def ninja_rules(compile_command: list[str], linker: list[str], link_flags: list[str], sources: list[Path]) -> str:
+    """What ninja reads to make the library of these sources."""
     lines = [
-        f"rule compile\n  command = {_quote([compiler, *compile_flags])} -c $in -o $out",
-        f"rule link\n  command = {_quote([compiler])} $in -o $out {_quote(link_flags)}",
+        f"rule compile\n  command = {_quote(compile_command)} $in -o $out",
+        f"rule link\n  command = {_quote(linker)} $in -o $out {_quote(link_flags)}",
         *(f"build {source.stem}.o: compile {_escape(source)}" for source in sources),
         f"build {LIBRARY}: link {' '.join(source.stem + '.o' for source in sources)}",
     ]
@@ -159,18 +174,19 @@ def _escape(path: Path) -> str:
     return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
 
 
-def _key(compiler: str, compile_flags: list[str], link_flags: list[str]) -> str:
+def _key(depends_on: list[str]) -> str:
     """Hash of all that the compiled library depends on."""
     digest = hashlib.sha256()
     for source in sorted(CSRC.iterdir()):
         digest.update(source.read_bytes())
-    for text in (compiler, _version(compiler), _processor(), *compile_flags, *link_flags):
+    for text in depends_on:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:20]
 
 
 @functools.cache
-def _version(compiler: str) -> str:
+def version(compiler: str) -> str:
+    """What a compiler says of itself."""
     ran = run([compiler, "--version"], capture_output=True, text=True, errors="replace")
     return ran.stdout
 

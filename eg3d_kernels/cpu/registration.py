@@ -12,11 +12,11 @@ NAMESPACE = re.sub(r"\W", "_", __package__)
 
 
 def operator(schema: str, mutates: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], CustomOpDef]:
-    """Decorator: make a function the CPU implementation of `name(arguments) -> results`.
+    """Decorator: make a function the compiled implementation of `name(arguments) -> results`, on processors and cards.
 
     mutates: the arguments that it changes, marked (a!), (b!) in the schema too.
     """
     name, _, signature = schema.partition("(")
     return torch.library.custom_op(
-        f"{NAMESPACE}::{name}", mutates_args=mutates, device_types="cpu", schema="(" + signature
+        f"{NAMESPACE}::{name}", mutates_args=mutates, device_types=("cpu", "cuda"), schema="(" + signature
     )

@@ -10,3 +10,16 @@
 #else
 #define EG3D_INLINE inline
 #endif
+
+namespace eg3d {
+
+// *to += value, where other threads of a graphics card may be adding too. On a processor, no other may.
+EG3D_INLINE void add(float* to, float value) {
+#ifdef __CUDA_ARCH__
+  atomicAdd(to, value);
+#else
+  *to += value;
+#endif
+}
+
+}  // namespace eg3d

@@ -88,7 +88,7 @@ EG3D_INLINE void scatter(const PlaneLayout& layout, const Footprint& print, cons
     const float weight = print.weight[k] * (1.f / 3);
     float* texel = plane_grad + print.offset[k];
 #pragma omp simd
-    for (int64_t c = 0; c < layout.channels; ++c) texel[c] += weight * grad[c];
+    for (int64_t c = 0; c < layout.channels; ++c) add(texel + c, weight * grad[c]);
   }
 }
 
