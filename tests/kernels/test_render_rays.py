@@ -16,6 +16,7 @@ from eg3d_kernels import PlaneMLP, RayOutputs, render_rays
 from eg3d_kernels.cpu.render_rays import backward, forward
 from eg3d_kernels.depths import box_bounds
 from tests.golden import relative_error
+from tests.kernels.agreement import check_threads_change_nothing
 
 IMPLEMENTATIONS = ["reference", "cpu"]
 
@@ -172,6 +173,22 @@ def test_any_number_of_threads_gives_the_same_within_rounding(n: int, threads: i
         for name, value in of_output.items():
             assert relative_error(gradients[output][name], value) < 1e-4, (output, name)
             assert torch.equal(gradients[output][name], again[output][name]), (output, name)
+
+
+ODD = Case("odd_threads", n=3, m=41, size=(11, 7), c=5, hidden=7, colors=3, coarse=9, fine=6)
+"""Several blocks of rays an image, the last of them not full; no size a multiple of a vector's."""
+
+
+@pytest.mark.parametrize("field", RayOutputs._fields)
+@pytest.mark.parametrize("case", [ODD, Case("coarse_only", m=41, fine=0)], ids=lambda case: case.name)
+def test_threads_change_nothing(case: Case, field: str) -> None:
+    inputs = case.inputs()
+
+    def op(features: Tensor, implementation: str) -> Tensor:
+        out = render_rays(**{**inputs, "features": features}, implementation=implementation)  # type: ignore[arg-type]
+        return out._asdict()[field]
+
+    check_threads_change_nothing(op, [inputs["features"]])
 
 
 @pytest.mark.parametrize("wanted", [["features"], ["mlp"], ["origins"], ["directions", "features"]])

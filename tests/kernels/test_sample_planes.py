@@ -12,6 +12,7 @@ from torch import Tensor
 from eg3d_kernels import KernelUnavailableError, sample_planes
 from eg3d_kernels.cpu.sample_planes import backward, forward
 from tests.golden import relative_error
+from tests.kernels.agreement import check_threads_change_nothing
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,18 @@ def test_cpu_matches_reference(case: Case) -> None:
         assert actual[name].shape == value.shape
         # float32 sums in another order: 3e-7 seen.
         assert value.numel() == 0 or relative_error(actual[name], value) < 3e-6, name
+
+
+@pytest.mark.parametrize(
+    "case",
+    [Case("odd_sizes", n=3, p=1237, h=11, w=7, c=5), Case("outside", p=701, c=19, spread=1.5)],
+    ids=lambda case: case.name,
+)
+def test_threads_change_nothing(case: Case) -> None:
+    def op(features: Tensor, coordinates: Tensor, implementation: str) -> Tensor:
+        return sample_planes(features, coordinates, case.plane_axes, implementation)  # type: ignore[arg-type]
+
+    check_threads_change_nothing(op, [t.detach() for t in case.inputs()])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
