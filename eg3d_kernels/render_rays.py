@@ -29,6 +29,7 @@ def render_rays(
     disparity_space_sampling: bool = False,
     white_back: bool = False,
     clip_to_box: bool = False,
+    min_transmittance: float = 0.0,
     jitter: Float[Tensor, "n m s"] | None = None,
     u: Float[Tensor, "n m fine"] | None = None,
     implementation: Implementation = "auto",
@@ -52,6 +53,8 @@ def render_rays(
         disparity_space_sampling: space the coarse samples evenly in 1/depth.
         white_back: put white behind what the ray meets.
         clip_to_box: end numeric bounds at the box; outside it a plane that lacks the axis would go on for ever.
+        min_transmittance: samples that a smaller share of the light reaches may be left out; 0 = none. Opacities and
+            colours (0..1) change by about that at most. "cpu" leaves out, others do not; gradients are of all samples.
         jitter: position of each coarse sample within its stratum, [0,1); None = .5.
         u: quantiles of the fine samples, [0,1), in any order; None = (i + .5) / fine.
         implementation: "auto" picks the fastest that accepts the inputs; a named one that cannot run raises.
@@ -70,6 +73,8 @@ def render_rays(
         raise ValueError(f"ray_start must be less than ray_end; got {ray_start}, {ray_end}.")
     if box_warp <= 0:
         raise ValueError(f"box_warp must be positive; got {box_warp}.")
+    if not 0 <= min_transmittance < 1:
+        raise ValueError(f"min_transmittance must be at least 0 and below 1; got {min_transmittance}.")
     if depth_resolution < (4 if fine else 2):
         raise ValueError(f"depth_resolution must be at least 4 (2 without importance samples); got {depth_resolution}.")
     if jitter is None:
@@ -98,8 +103,9 @@ def render_rays(
     u = u if fine else None
     arguments = (features, plane_axes, mlp, origins, directions, depths, u, float(box_warp), white_back)
     tensors = [features, *mlp, origins, directions, depths, *([] if u is None else [u])]
-    chosen = choose("render_rays", implementation, tensors)
-    return (cpu if chosen == "cpu" else reference).render_rays(*arguments)
+    if choose("render_rays", implementation, tensors) == "cpu":
+        return cpu.render_rays(*arguments, min_transmittance)
+    return reference.render_rays(*arguments)
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ from .registration import operator
 
 INPUTS = (
     "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor origins, Tensor directions, Tensor depths, "
-    "Tensor? u, int[] axes, float box_warp, bool white_back"
+    "Tensor? u, int[] axes, float box_warp, bool white_back, float min_transmittance"
 )
 
 
@@ -28,10 +28,11 @@ def render_rays(
     u: Tensor | None,
     box_warp: float,
     white_back: bool,
+    min_transmittance: float,
 ) -> RayOutputs:
     """See `eg3d_kernels.reference.render_rays`."""
     axes = [axis for pair in parse_plane_axes(plane_axes) for axis in pair]
-    out = forward(features, *mlp, origins, directions, depths, u, axes, box_warp, white_back)
+    out = forward(features, *mlp, origins, directions, depths, u, axes, box_warp, white_back, min_transmittance)
     return RayOutputs(*out[:3], *(depth.detach() for depth in out[3:]))
 
 
@@ -57,10 +58,10 @@ def _new_outputs(*inputs: Any) -> tuple[Tensor, ...]:
 def backward(*inputs: Any) -> tuple[Tensor, ...]:
     """Gradients of the first seven inputs; `needed` tells for planes, decoder and rays whether they are wanted."""
     gradients = [gradient.zero_() for gradient in _new_gradients(*inputs)]
-    *outer, needed = inputs[12:]
+    *outer, needed = inputs[13:]
     call(
         "eg3d_render_rays_backward",
-        _inputs(*inputs[:12]),
+        _inputs(*inputs[:13]),
         *(gradient.contiguous() for gradient in outer),
         *_only(needed, gradients),
     )
@@ -78,9 +79,9 @@ def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
 def _inputs(*inputs: Any) -> Structure:
     tensors = [t if t is None else t.contiguous() for t in inputs[:9]]
     planes, w0, w1, origins, depths, u = (inputs[i] for i in (0, 1, 3, 5, 7, 8))
-    axes, box_warp, white_back = inputs[9:]
+    axes, *settings = inputs[9:]
     sizes = (*origins.shape[:2], *planes.shape[2:], w0.shape[0], w1.shape[0], depths.shape[2])
-    return Structure("RenderRaysInputs", [*tensors, axes, *sizes, 0 if u is None else u.shape[2], box_warp, white_back])
+    return Structure("RenderRaysInputs", [*tensors, axes, *sizes, 0 if u is None else u.shape[2], *settings])
 
 
 def _only(needed: Sequence[bool], tensors: Sequence[Tensor]) -> list[Tensor | None]:
@@ -98,7 +99,7 @@ def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
     needs = ctx.needs_input_grad
     needed = [needs[0], any(needs[1:5]), any(needs[5:7])]
     gradients = backward(*ctx.saved_tensors, *ctx.settings, *outer[:3], needed)
-    return (*_only(needed, gradients), *[None] * 5)
+    return (*_only(needed, gradients), *[None] * 6)
 
 
 forward.register_autograd(_backward, setup_context=_save)

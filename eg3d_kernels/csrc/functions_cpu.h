@@ -14,6 +14,7 @@ struct RenderRaysInputs {
   int64_t images, rays, height, width, channels, hidden, outputs, coarse, fine;
   float box_warp;
   int32_t white_back;
+  float min_transmittance;
 };
 void eg3d_render_rays(const struct RenderRaysInputs* in, float* features, float* depth, float* opacity,
                       float* depth_min, float* depth_max, int64_t threads);

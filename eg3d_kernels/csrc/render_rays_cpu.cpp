@@ -19,6 +19,8 @@ extern "C" {
 namespace {
 
 constexpr int64_t kBlockSamples = 256;
+constexpr int64_t kGroup = 8;       // coarse samples between two looks at how much light is left
+constexpr float kEmpty = -1e4f;     // raw density of a sample that was left out
 constexpr float kColorScale = 1.002f, kColorShift = -0.001f;
 
 // Zeros, aligned for vector loads.
@@ -74,7 +76,8 @@ struct Gradients {
   float *origins, *directions;  // of all rays
 };
 
-// The samples of some rays of one image: first the coarse ones of all rays, then the fine ones.
+// The samples of some rays of one image: first the coarse ones of all rays, then the fine ones. A sample's row is its place
+// in that order; its slot is its place among those that were decoded: the same number, unless samples were left out.
 class Block {
  public:
   Block(const RenderRaysInputs& in, const Decoder& decoder, bool backward)
@@ -89,6 +92,12 @@ class Block {
         hidden_(max_rays_ * samples_ * decoder.hidden_stride),
         raw_sigma_(max_rays_ * samples_),
         colors_(max_rays_ * samples_ * decoder.color_stride),
+        rows_(max_rays_ * samples_),
+        slots_(max_rays_ * samples_),
+        counts_(max_rays_ * samples_),
+        visible_until_(max_rays_),
+        block_rows_(max_rays_ * samples_),
+        block_weights_(max_rays_ * samples_),
         sorted_rows_(samples_),
         sorted_depths_(samples_),
         sorted_raw_sigma_(samples_),
@@ -107,28 +116,37 @@ class Block {
 
   int64_t max_rays() const { return max_rays_; }
 
-  // Fills the block; rays are counted over all images.
-  void shade(int64_t image, int64_t first_ray, int64_t rays) {
+  // Densities of the block's samples; rays are counted over all images. With min_transmittance, samples that less light
+  // reaches may be left out.
+  void shade(int64_t image, int64_t first_ray, int64_t rays, float min_transmittance) {
     planes_ = in_.planes + image * 3 * layout_.plane_stride();
     first_ray_ = first_ray;
     rays_ = rays;
+    decoded_ = 0;
     std::copy_n(in_.depths + first_ray * in_.coarse, rays * in_.coarse, static_cast<float*>(depths_));
-    decode(0, in_.coarse);
-    if (in_.fine) {
-      for (int64_t r = 0; r < rays; ++r) place_fine_samples(r);
-      decode(rays * in_.coarse, in_.fine);
+    std::fill_n(static_cast<float*>(visible_until_), rays, INFINITY);
+    const int64_t group = min_transmittance > 0 ? kGroup : in_.coarse;
+    for (int64_t first = 0; first < in_.coarse; first += group) {
+      const int64_t end = std::min(first + group, in_.coarse), start = decoded_;
+      for (int64_t r = 0; r < rays; ++r)
+        for (int64_t k = first; k < end; ++k) take(r, r * in_.coarse + k);
+      decode(start);
+      for (int64_t r = 0; r < rays && end < in_.coarse; ++r) find_end(r, end, min_transmittance);
     }
-    const int64_t rows = rays * samples_;
-    matmul({hidden_, decoder_.hidden_stride, 1}, rows, in_.hidden, decoder_.color_transposed, decoder_.color_stride,
-           decoder_.color_stride, decoder_.color_bias, 0, colors_, decoder_.color_stride);
-    float* color = colors_;
-#pragma omp simd
-    for (int64_t i = 0; i < rows * decoder_.color_stride; ++i) color[i] = sigmoid(color[i]);
+    if (!in_.fine) return;
+    const int64_t start = decoded_;
+    for (int64_t r = 0; r < rays; ++r) {
+      place_fine_samples(r);
+      for (int64_t k = 0; k < in_.fine; ++k) take(r, rays * in_.coarse + r * in_.fine + k);
+    }
+    decode(start);
   }
 
-  // After shade(): the pixels of the block's rays.
-  void composite(float* features, float* depth, float* opacity, float* depth_min, float* depth_max) {
+  // After shade(): the pixels of the block's rays. Only samples that count for something get a colour.
+  void composite(float min_transmittance, float* features, float* depth, float* opacity, float* depth_min,
+                 float* depth_max) {
     const int64_t colors = in_.outputs - 1;
+    const float min_weight = min_transmittance / (2 * samples_);
     for (int64_t r = 0; r < rays_; ++r) {
       const int64_t ray = first_ray_ + r;
       float total_depth = 0;
@@ -137,10 +155,20 @@ class Block {
       const auto [smallest, largest] = std::minmax_element(&sorted_depths_[0], sorted_depths_ + samples_);
       depth_min[ray] = *smallest;
       depth_max[ray] = *largest;
+      for (int64_t k = 0; k < samples_; ++k) {
+        const bool counts = !(row_weights_[k] <= min_weight);  // NaN does
+        block_rows_[r * samples_ + k] = counts ? sorted_rows_[k] : -1;
+        block_weights_[r * samples_ + k] = row_weights_[k];
+      }
+    }
+    color_those_that_count();
+    for (int64_t r = 0; r < rays_; ++r) {
+      const int64_t ray = first_ray_ + r;
       float* sum = scratch_;
       std::fill_n(sum, colors, 0.f);
-      for (int64_t k = 0; k < samples_; ++k) {
-        const float *color = colors_ + sorted_rows_[k] * decoder_.color_stride, weight = row_weights_[k];
+      for (int64_t k = r * samples_; k < (r + 1) * samples_; ++k) {
+        if (block_rows_[k] < 0) continue;
+        const float *color = colors_ + slots_[block_rows_[k]] * decoder_.color_stride, weight = block_weights_[k];
 #pragma omp simd
         for (int64_t c = 0; c < colors; ++c) sum[c] += weight * color[c];
       }
@@ -150,8 +178,9 @@ class Block {
     }
   }
 
-  // After shade(): adds to the gradients what those of the block's pixels leave.
+  // After shade() of all samples: adds to the gradients what those of the block's pixels leave.
   void backward(const float* grad_features, const float* grad_depth, const float* grad_opacity, Gradients to) {
+    color(decoded_);
     for (int64_t r = 0; r < rays_; ++r) {
       const int64_t ray = first_ray_ + r;
       composite_backward(r, grad_features + ray * (in_.outputs - 1), grad_depth[ray], grad_opacity[ray]);
@@ -203,27 +232,70 @@ class Block {
       point[axis] = 2 / in_.box_warp * (in_.origins[3 * ray + axis] + depth * in_.directions[3 * ray + axis]);
   }
 
-  // Features, hidden layer and density of the samples from first_row on, `per_ray` of each ray, at depths_.
-  void decode(int64_t first_row, int64_t per_ray) {
-    const int64_t rows = rays_ * per_ray, hidden_stride = decoder_.hidden_stride;
-    for (int64_t row = first_row; row < first_row + rows; ++row) {
+  // Gives a sample of ray r a slot, if light reaches it.
+  void take(int64_t r, int64_t row) {
+    if (depths_[row] > visible_until_[r]) {
+      raw_sigma_[row] = kEmpty;
+      slots_[row] = -1;
+    } else {
+      slots_[row] = decoded_;
+      rows_[decoded_++] = row;
+    }
+  }
+
+  // After the first `count` coarse samples of ray r: how far it is seen, once too little light passes them.
+  void find_end(int64_t r, int64_t count, float min_transmittance) {
+    if (visible_until_[r] < INFINITY) return;
+    const float* depths = depths_ + r * in_.coarse;
+    composite_weights(count, depths, raw_sigma_ + r * in_.coarse, passing_, transmittance_, weights_);
+    if (transmittance_[count - 2] * passing_[count - 2] < min_transmittance) visible_until_[r] = depths[count - 1];
+  }
+
+  // Features, hidden layer and density of the samples in the slots from `start` on.
+  void decode(int64_t start) {
+    const int64_t count = decoded_ - start, hidden_stride = decoder_.hidden_stride;
+    for (int64_t slot = start; slot < decoded_; ++slot) {
       float point[3];
-      place(ray_of(row), depths_[row], point);
-      for (int plane = 0; plane < 3; ++plane) footprints_[3 * row + plane] = footprint(layout_, plane, point);
+      place(ray_of(rows_[slot]), depths_[rows_[slot]], point);
+      for (int plane = 0; plane < 3; ++plane) footprints_[3 * slot + plane] = footprint(layout_, plane, point);
     }
-    for (int64_t row = first_row; row < first_row + rows; ++row)
-      gather(layout_, planes_, &footprints_[3 * row], features_ + row * decoder_.feature_stride);
-    float* hidden = hidden_ + first_row * hidden_stride;
-    matmul({features_ + first_row * decoder_.feature_stride, decoder_.feature_stride, 1}, rows, in_.channels,
+    for (int64_t slot = start; slot < decoded_; ++slot)
+      gather(layout_, planes_, &footprints_[3 * slot], features_ + slot * decoder_.feature_stride);
+    float* hidden = hidden_ + start * hidden_stride;
+    matmul({features_ + start * decoder_.feature_stride, decoder_.feature_stride, 1}, count, in_.channels,
            decoder_.w0_transposed, hidden_stride, hidden_stride, decoder_.b0, 0, hidden, hidden_stride);
-    if (float* slope = slopes_ ? slopes_ + first_row * hidden_stride : nullptr) {
+    if (float* slope = slopes_ ? slopes_ + start * hidden_stride : nullptr) {
 #pragma omp simd
-      for (int64_t i = 0; i < rows * hidden_stride; ++i) slope[i] = sigmoid(hidden[i]);
+      for (int64_t i = 0; i < count * hidden_stride; ++i) slope[i] = sigmoid(hidden[i]);
     }
 #pragma omp simd
-    for (int64_t i = 0; i < rows * hidden_stride; ++i) hidden[i] = softplus(hidden[i]);
-    for (int64_t i = 0; i < rows; ++i)
-      raw_sigma_[first_row + i] = dot(hidden + i * hidden_stride, decoder_.w1, hidden_stride) + in_.b1[0];
+    for (int64_t i = 0; i < count * hidden_stride; ++i) hidden[i] = softplus(hidden[i]);
+    for (int64_t i = 0; i < count; ++i)
+      raw_sigma_[rows_[start + i]] = dot(hidden + i * hidden_stride, decoder_.w1, hidden_stride) + in_.b1[0];
+  }
+
+  // Colours of the samples in block_rows_. Their hidden layers move to the front, where they lie together.
+  void color_those_that_count() {
+    const int64_t stride = decoder_.hidden_stride;
+    for (int64_t slot = 0; slot < decoded_; ++slot) counts_[slot] = 0;
+    for (int64_t k = 0; k < rays_ * samples_; ++k)
+      if (block_rows_[k] >= 0) counts_[slots_[block_rows_[k]]] = 1;
+    int64_t count = 0;
+    for (int64_t slot = 0; slot < decoded_; ++slot) {
+      if (!counts_[slot]) continue;
+      if (count < slot) std::copy_n(hidden_ + slot * stride, stride, hidden_ + count * stride);
+      slots_[rows_[slot]] = count++;
+    }
+    color(count);
+  }
+
+  // Colours of the hidden layers in the first `count` slots.
+  void color(int64_t count) {
+    matmul({hidden_, decoder_.hidden_stride, 1}, count, in_.hidden, decoder_.color_transposed, decoder_.color_stride,
+           decoder_.color_stride, decoder_.color_bias, 0, colors_, decoder_.color_stride);
+    float* color = colors_;
+#pragma omp simd
+    for (int64_t i = 0; i < count * decoder_.color_stride; ++i) color[i] = sigmoid(color[i]);
   }
 
   // Depths of ray r's fine samples, ascending.
@@ -304,11 +376,17 @@ class Block {
   const PlaneLayout layout_;
   const int64_t samples_, max_rays_;
   const float* planes_ = nullptr;
-  int64_t first_ray_ = 0, rays_ = 0;
+  int64_t first_ray_ = 0, rays_ = 0, decoded_ = 0;
   // Of every sample of the block:
   Buffer depths_;
   std::vector<Footprint> footprints_;                        // in the three planes
   Buffer features_, hidden_, raw_sigma_, colors_;            // colors_: the sigmoids
+  std::vector<int64_t> rows_, slots_;                        // of each slot its row, of each row its slot or -1
+  std::vector<char> counts_;                                 // of each slot
+  Buffer visible_until_;                                     // of each ray: the depth behind which it is dark
+  // Of the samples of all rays, ray by ray in order of depth; a row of -1 counts for nothing:
+  std::vector<int64_t> block_rows_;
+  Buffer block_weights_;
   Buffer slopes_, grad_out_, grad_hidden_, grad_features_;           // slopes_: of the hidden layer's softplus
   // Of the samples or intervals of one ray, in order of depth:
   std::vector<int64_t> sorted_rows_;
@@ -330,8 +408,8 @@ void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth,
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < in->images * per_image; ++i) {
       const int64_t image = i / per_image, first = i % per_image * block.max_rays();
-      block.shade(image, image * in->rays + first, std::min(block.max_rays(), in->rays - first));
-      block.composite(features, depth, opacity, depth_min, depth_max);
+      block.shade(image, image * in->rays + first, std::min(block.max_rays(), in->rays - first), in->min_transmittance);
+      block.composite(in->min_transmittance, features, depth, opacity, depth_min, depth_max);
     }
   }
 }
@@ -373,7 +451,7 @@ void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_fea
       }
       const int64_t end = image * in->rays + in->rays * (part + 1) / parts;
       for (int64_t ray = image * in->rays + in->rays * part / parts; ray < end; ray += block.max_rays()) {
-        block.shade(image, ray, std::min(block.max_rays(), end - ray));
+        block.shade(image, ray, std::min(block.max_rays(), end - ray), 0);
         block.backward(grad_features, grad_depth, grad_opacity, to);
       }
     }

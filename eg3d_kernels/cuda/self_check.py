@@ -71,9 +71,8 @@ def _render_rays() -> tuple[Run, list[Tensor]]:
         planes, *weights, starts, aims = inputs
         device = planes.device
         sampled = depths.to(device), u.to(device)
-        rendered = (cpu if compiled else reference).render_rays(
-            planes, "xy_xz_zx", PlaneMLP(*weights), starts, aims, *sampled, 1.0, True
-        )
+        arguments = (planes, "xy_xz_zx", PlaneMLP(*weights), starts, aims, *sampled, 1.0, True)
+        rendered = cpu.render_rays(*arguments, 0.0) if compiled else reference.render_rays(*arguments)
         return torch.cat([rendered.features, rendered.depth[..., None], rendered.opacity[..., None]], dim=-1)
 
     return run, [_wave(2, 3, 6, 6, 4, phase=0.9), *mlp, origins, directions]

@@ -216,6 +216,17 @@ def test_ray_gradients_agree_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(features, rays)
 
 
+@pytest.mark.parametrize("coarse", [5, 20, 48])
+@pytest.mark.parametrize("fine", [0, 20])
+def test_leaving_out_what_little_light_reaches_keeps_colors(coarse: int, fine: int) -> None:
+    inputs = Case("dark", m=70, density=15.0, coarse=coarse, fine=fine).inputs()
+    exact = render_rays(**inputs, implementation="cpu")
+    for cutoff in (1e-5, 1e-2):
+        fast = render_rays(**inputs, min_transmittance=cutoff, implementation="cpu")
+        assert (fast.opacity - exact.opacity).abs().max() <= 2 * cutoff
+        assert (fast.features - exact.features).abs().max() <= 4 * cutoff  # from -1 to 1; a little from moved samples
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_an_empty_ray_has_infinite_depth_and_finite_gradients(implementation: str) -> None:
     inputs, variables = differentiable(Case("empty", density=0.0).inputs())
@@ -284,7 +295,7 @@ def test_operators_are_registered_correctly() -> None:
     inputs, _ = differentiable(inputs)
     depths = torch.linspace(2.0, 3.4, 5).expand(1, 3, 5)
     rays = (inputs["origins"], inputs["directions"], depths)
-    arguments = (inputs["features"], *inputs["mlp"], *rays, inputs["u"], [0, 1, 0, 2, 2, 1], 0.9, True)
+    arguments = (inputs["features"], *inputs["mlp"], *rays, inputs["u"], [0, 1, 0, 2, 2, 1], 0.9, True, 0.0)
     torch.library.opcheck(forward, arguments)
     detached = [t.detach() if isinstance(t, Tensor) else t for t in arguments]
     gradients = (torch.ones(1, 3, 2), torch.ones(1, 3), torch.ones(1, 3), [True, False, True])
@@ -296,6 +307,7 @@ def test_operators_are_registered_correctly() -> None:
     [
         ({"ray_end": "auto"}, "both numbers, or both 'auto'"),
         ({"ray_start": 3.5}, "ray_start must be less"),
+        ({"min_transmittance": 1.5}, "min_transmittance must be at least 0 and below 1; got 1.5"),
         ({"depth_resolution": 3, "jitter": None}, "depth_resolution must be at least 4"),
         ({"jitter": torch.rand(2, 30, 7)}, r"jitter must be \[2, 30, 20\]; got \[2, 30, 7\]"),
         ({"u": torch.rand(2, 30, 7)}, r"u must be"),

@@ -105,16 +105,15 @@ def narrow(encoder: Encoder, width: int) -> Encoder:
 def _narrow_head(wide: Map2Style, small: Map2Style, width: int) -> None:
     if wide.linear_camera is not None and small.linear_camera is not None:
         small.linear_camera.load_state_dict(wide.linear_camera.state_dict())
-    convs = [(a, b) for a, b in zip(wide.convs, small.convs, strict=True) if isinstance(a, nn.Conv2d)]
-    channels: Tensor | None = None
-    for number, (source, target) in enumerate(convs):
-        following = convs[number + 1][0].weight.flatten(2).pow(2).sum((0, 2)) if number + 1 < len(convs) else (
-            wide.linear.weight.pow(2).sum(0)
-        )  # fmt: skip
-        weight = source.weight if channels is None else source.weight[:, channels]
-        chosen = (weight.flatten(1).pow(2).sum(1) * following).topk(width).indices.sort().values
+    sources, targets = ([m for m in head.convs if isinstance(m, nn.Conv2d)] for head in (wide, small))
+    readers = [*(m.weight.flatten(2).square().sum((0, 2)) for m in sources[1:]), wide.linear.weight.square().sum(0)]
+    channels = torch.arange(sources[0].in_channels)
+    for source, target, reader in zip(sources, targets, readers, strict=True):
+        weight = source.weight[:, channels]
+        chosen = (weight.flatten(1).square().sum(1) * reader).topk(width).indices.sort().values
         target.weight.copy_(weight[chosen])
-        target.bias.copy_(source.bias[chosen])
+        if source.bias is not None and target.bias is not None:
+            target.bias.copy_(source.bias[chosen])
         channels = chosen
     # a linear layer divides by the root of its inputs; the kept ones must weigh what they did
     small.linear.weight.copy_(wide.linear.weight[:, channels] * math.sqrt(width / wide.linear.weight.shape[1]))
