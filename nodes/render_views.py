@@ -45,11 +45,11 @@ class RenderViews(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "frames_at_once",
-                    default=1,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=64,
-                    tooltip="Frames rendered together. More is faster on a large graphics card and takes more of its "
-                    "memory; finished frames lie in main memory.",
+                    tooltip="Frames rendered together. 0 = on an NVIDIA card as many as fit in its free memory, else 1. "
+                    "Finished frames lie in main memory.",
                 ),
             ],
             outputs=[

@@ -172,7 +172,7 @@ class Pipeline:
             self.generator, inversion, crop.image, settings, on_step=lambda done, total: report("tune", done, total)
         )
 
-    def render(self, inversion: Inversion, cameras: Camera, *, chunk: int = 1) -> Iterator[Render]:
+    def render(self, inversion: Inversion, cameras: Camera, *, chunk: int = 0) -> Iterator[Render]:
         """One Render per camera; see `rendering.render`."""
         return render(self.generator, inversion, cameras, chunk=chunk)
 

@@ -15,6 +15,7 @@ from .eg3d.config import RenderConfig
 from .eg3d.generator import Generator
 from .encoder.checks import check_head
 from .export.images import enlarge, to_uint8
+from .frame_chunks import frame_bytes, frames_together, free_bytes, in_chunks
 from .types import Inversion, Render, TriPlanes
 
 Progress = Callable[[str, int, int], None]
@@ -31,7 +32,7 @@ class HasGenerator(Protocol):
 
 
 def render(
-    source: Generator | HasGenerator, inversion: Inversion, cameras: Camera, *, chunk: int = 1
+    source: Generator | HasGenerator, inversion: Inversion, cameras: Camera, *, chunk: int = 0
 ) -> Iterator[Render]:
     """One Render per camera (batch of one, on the generator's device); the planes are made once.
 
@@ -39,7 +40,7 @@ def render(
         source: a generator, or a pipeline, whose encoder has no part in this.
         inversion: of one photo; its tuned weights and plane offset are used.
         cameras: any number; nearer and farther ones move the sampled depths along.
-        chunk: cameras rendered at a time.
+        chunk: cameras rendered at a time; 0: on a CUDA device as many as its free memory holds, elsewhere 1.
 
     Raises:
         WeightsError: the inversion was made with another generator.
@@ -47,7 +48,7 @@ def render(
     """
     generator = source if isinstance(source, Generator) else source.generator
     check_head("render", generator, inversion)
-    return _renders(generator, inversion, cameras, max(1, chunk))
+    return _renders(generator, inversion, cameras, max(0, chunk))
 
 
 def frames(
@@ -56,7 +57,7 @@ def frames(
     cameras: Camera,
     *,
     side: int = 0,
-    chunk: int = 1,
+    chunk: int = 0,
     on_progress: Progress | None = None,
 ) -> Iterator[UInt8[ndarray, "h w 3"]]:
     """`render` as pictures, uint8 [H,W,3]; enlarged (bicubic) to `side` where the model's are smaller."""
@@ -81,10 +82,17 @@ def head_planes(generator: Generator, inversion: Inversion) -> tuple[Generator, 
 def _renders(generator: Generator, inversion: Inversion, cameras: Camera, chunk: int) -> Iterator[Render]:
     generator, planes = head_planes(generator, inversion)
     ws = inversion.latent.ws.to(generator.device)
-    for start in range(0, len(cameras), chunk):
-        part = cameras[start : start + chunk]
-        view = generator.render(planes, ws, part, rendering=rays_for(generator, part))
-        for i in range(len(part)):
+    if not chunk:
+        # Cameras at other distances share bounds within a chunk; one at a time, so that free memory changes no picture.
+        alike = len(cameras) > 0 and rays_for(generator, cameras) == generator.config.rendering
+        free = free_bytes(generator.device) if alike else None
+        chunk = frames_together(len(cameras), free, frame_bytes(generator.config))
+
+    def views(of: slice) -> Render:
+        return generator.render(planes, ws, cameras[of], rendering=rays_for(generator, cameras[of]))
+
+    for view in in_chunks(len(cameras), chunk, views):
+        for i in range(len(view.image)):
             one = slice(i, i + 1)
             yield Render(view.image[one], view.image_raw[one], view.image_depth[one], view.opacity[one])
 

@@ -49,7 +49,7 @@ def render_views(
     cameras: Camera | None = None,
     *,
     side: int = 0,
-    chunk: int = 1,
+    chunk: int = 0,
     on_progress: Progress | None = None,
     on_image: Callable[[Tensor], None] | None = None,
 ) -> Views:
@@ -60,7 +60,7 @@ def render_views(
         heads: one head each.
         cameras: default: each head from its own camera.
         side: pictures of smaller models are enlarged to it (bicubic), in pixels; depth, normals and opacity are not.
-        chunk: cameras rendered at a time.
+        chunk: cameras rendered at a time; 0: as many as free memory holds (see `rendering.render`).
         on_progress: called with ("render", views done, views in all) after each.
         on_image: called before that with the picture, [1,3,R,R].
 
