@@ -48,7 +48,7 @@ class RenderViews(io.ComfyNode):
                     default=0,
                     min=0,
                     max=64,
-                    tooltip="Frames rendered together. 0 = on an NVIDIA card as many as fit in its free memory, else 1. "
+                    tooltip="Frames rendered together. 0 = on an NVIDIA card as many as fit in its memory, else 1. "
                     "Finished frames lie in main memory.",
                 ),
             ],
