@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,19 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from threedpsp.bench import growth
+from threedpsp.bench.__main__ import Bench
 from threedpsp.bench.compare import Result
 from threedpsp.bench.jobs import JOBS, Task
 from threedpsp.bench.sides import environment
 from threedpsp.bench.table import markdown
 from threedpsp.cli.allocator import TUNED
+from threedpsp.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = Result("render", 2, 3.0, 2.5, 0.5, 900.0, 400.0, 3)
 
 
 @pytest.mark.parametrize("published", [True, False], ids=["published", "ours"])
-@pytest.mark.parametrize("job", ["render", "render_backward", "turntable"])
+@pytest.mark.parametrize("job", ["render", "render_head", "render_backward", "turntable"])
 def test_jobs_run(job: str, published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THREEDPSP_KERNELS", "published" if published else "auto")
     with torch.no_grad():
@@ -76,3 +81,32 @@ def test_figures_are_named_and_in_the_table() -> None:
     assert row == "| render | 2 | 3.000 | 2.500 | 0.500 | 6.00 | 900 | 400 |"
     assert len(row.split("|")) == len(markdown([]).splitlines()[0].split("|"))
     assert set(JOBS) >= {"render", "synthesis", "inversion", "tuning", "training", "demo"}
+
+
+def test_growth_covers_what_grows_and_draws_it(tmp_path: Path) -> None:
+    asked = list(growth.jobs())
+    assert {size for _, sizes in asked for size in sizes} == {"resolution", "samples", "frames", "batch"}
+    results = [
+        dataclasses.replace(RESULT, job=job, sizes=sizes, ours_s=0.1 * number, reference_s=number)
+        for number, (job, sizes) in enumerate(asked, 1)
+    ]
+    growth.draw(results, tmp_path / "growth.png")
+    with Image.open(tmp_path / "growth.png") as picture:
+        assert picture.width > 3 * picture.height
+    assert "| render resolution 32 | 2 |" in markdown(results)
+
+
+@pytest.mark.parametrize(("size", "value"), [("resolution", 8), ("samples", 5), ("frames", 2), ("batch", 2)])
+def test_sizes_reach_the_job(size: str, value: int) -> None:
+    job, _ = growth.SERIES[size]
+    with torch.no_grad():
+        made = Task(job, published=False, quick=True, **{size: value}).step()()  # type: ignore[arg-type]
+    if size == "resolution":
+        assert made.features.shape[1] == value**2  # type: ignore[attr-defined]
+    if size == "batch":
+        assert len(made.image) == value  # type: ignore[attr-defined]
+
+
+def test_a_plot_belongs_to_growth() -> None:
+    with pytest.raises(InputError, match="belongs to the job 'growth'"):
+        Bench("render", plot=Path("plot.png"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
 import tyro
 
 from ..errors import InputError, ThreeDPSPError
+from . import growth
 from .compare import compare
 from .jobs import JOBS, JobName
 from .table import markdown
@@ -19,8 +21,8 @@ from .table import markdown
 class Bench:
     """Times jobs of the model of full size, ffhq512-128 with random weights, in fresh processes that alternate."""
 
-    job: tyro.conf.Positional[JobName | Literal["all"]]
-    """What is timed."""
+    job: tyro.conf.Positional[JobName | Literal["all", "growth"]]
+    """What is timed. growth: some jobs with more and more rays, samples, frames and heads."""
     threads: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (2,)
     """Numbers of threads to try."""
     rounds: int = 3
@@ -29,18 +31,30 @@ class Bench:
     """Timed runs in each process, after one to warm up."""
     quick: bool = False
     """Small sizes: only to see that it works."""
+    plot: Path | None = None
+    """Picture of the growth: .png or .svg."""
     json: bool = False
     """Print each result as one line of JSON, the last line being the last job's."""
 
     def __post_init__(self) -> None:
         if min(self.rounds, self.repeats, *self.threads) < 1:
             raise InputError("rounds, repeats and threads must be at least 1.")
+        if self.plot is not None and (self.job != "growth" or self.plot.suffix not in (".png", ".svg")):
+            raise InputError("--plot FILE.png or FILE.svg belongs to the job 'growth'.")
+
+    def jobs(self) -> list[tuple[JobName, dict[str, int]]]:
+        """What is run: jobs, with what is not as usual in them."""
+        if self.job == "growth":
+            return list(growth.jobs())
+        if self.job == "all":
+            return [(job, {}) for job in JOBS]
+        return [(self.job, {})]
 
 
 def main(bench: Bench) -> int:
     """Times what was asked for; results go to stdout, progress to stderr."""
     results = []
-    for job in JOBS if bench.job == "all" else (bench.job,):
+    for job, sizes in bench.jobs():
         for threads in bench.threads:
             result = compare(
                 job,
@@ -49,8 +63,11 @@ def main(bench: Bench) -> int:
                 repeats=bench.repeats,
                 quick=bench.quick,
                 tell=lambda line: _write(sys.stderr, line),
+                sizes=sizes,
             )
             results.append(result)
+    if bench.plot is not None:
+        growth.draw([r for r in results if r.threads == bench.threads[-1]], bench.plot)
     if bench.json:
         for result in results:
             _write(sys.stdout, json.dumps(result.to_dict()))

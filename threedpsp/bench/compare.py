@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from subprocess import run
 
 from ..errors import ThreeDPSPError
@@ -33,6 +33,8 @@ class Result:
     peak_mb: float
     """Peak memory of the process, ours."""
     rounds: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """What was not as usual: fields of `Task`."""
 
     @property
     def ratio(self) -> float:
@@ -45,7 +47,16 @@ class Result:
         return {**values, "ratio": round(self.ratio, 3)}
 
 
-def compare(job: JobName, *, threads: int, rounds: int, repeats: int, quick: bool, tell: Tell) -> Result:
+def compare(
+    job: JobName,
+    *,
+    threads: int,
+    rounds: int,
+    repeats: int,
+    quick: bool,
+    tell: Tell,
+    sizes: Mapping[str, int] | None = None,
+) -> Result:
     """Times all sides of a job.
 
     Args:
@@ -55,22 +66,26 @@ def compare(job: JobName, *, threads: int, rounds: int, repeats: int, quick: boo
         repeats: timed runs in each process.
         quick: small sizes.
         tell: receives a line after each process.
+        sizes: fields of `Task` that are not as usual.
 
     Raises:
         ThreeDPSPError: a process failed.
     """
+    sizes = sizes or {}
+    frames = sizes.get("frames", FRAMES) if job == "turntable" else 1
+    name = " ".join([job, *(f"{key} {value}" for key, value in sizes.items())])
     figures: dict[Side, list[dict[str, float]]] = {side: [] for side in SIDES}
     for index in range(rounds):
         for side in SIDES:
             settings = {"job": job, "published": side != "ours", "quick": quick, "threads": threads, "repeats": repeats}
-            found = run_worker(side, settings, threads)
+            found = run_worker(side, {**settings, **sizes}, threads)
             figures[side].append(found)
-            tell(f"{job}, {threads} threads, round {index + 1}, {side}: {found['seconds']:.3f} s")
+            tell(f"{name}, {threads} threads, round {index + 1}, {side}: {found['seconds']:.3f} s")
 
     def median(side: Side, name: str) -> float:
         return statistics.median(found[name] for found in figures[side])
 
-    seconds = {side: median(side, "seconds") / (FRAMES if job == "turntable" else 1) for side in SIDES}
+    seconds = {side: median(side, "seconds") / frames for side in SIDES}
     return Result(
         job,
         threads,
@@ -80,6 +95,7 @@ def compare(job: JobName, *, threads: int, rounds: int, repeats: int, quick: boo
         median("published", "peak_mb"),
         median("ours", "peak_mb"),
         rounds,
+        sizes,
     )
 
 

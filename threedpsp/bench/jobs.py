@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +12,20 @@ from typing import Literal
 import torch
 
 from .. import kernels
-from ..camera import Camera
 from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..eg3d.rays import camera_rays
-from ..eg3d.renderer import render_rays
+from ..eg3d.renderer import RayFeatures, render_rays
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, compute_latent_avg, invert
 from ..errors import ThreeDPSPError
 from ..types import TriPlanes
+from ..weights.systems import load_generator
 
-JobName = Literal["render", "render_backward", "synthesis", "turntable", "inversion", "tuning", "training", "demo"]
+JobName = Literal[
+    "render", "render_head", "render_backward", "synthesis", "turntable", "inversion", "tuning", "training", "demo"
+]
 Step = Callable[[], object]
 """One run of a job; where it returns a float, that is its time in seconds."""
 FRAMES = 4  # of a turntable: a whole one is the same again and again
@@ -37,6 +40,14 @@ class Task:
     """Planes are made for every picture; what the ops do is set by the environment (`sides.py`)."""
     quick: bool = False
     """The embedded model's sizes, to try whether it works."""
+    resolution: int = 0
+    """Rays a side that render jobs take; 0: as the model has them."""
+    samples: int = 0
+    """Coarse and as many fine samples a ray, for render jobs; 0: as the model has them."""
+    frames: int = FRAMES
+    """Of the turntable."""
+    batch: int = 1
+    """Heads that synthesis makes at once."""
 
     def generator(self) -> Generator:
         """Random weights."""
@@ -50,37 +61,57 @@ class Task:
 
 
 def _render(task: Task) -> Step:
-    generator = task.generator()
-    planes, rays = _random_planes(generator), camera_rays(generator.frontal_camera, _side(generator))
-    return lambda: render_rays(planes, generator.decoder.mlp(), rays, generator.config.rendering)
+    return _rays(task, task.generator())
+
+
+def _rays(task: Task, generator: Generator, planes: TriPlanes | None = None) -> Callable[[], RayFeatures]:
+    """Rendering planes, or random ones."""
+    config = generator.config
+    rendering, n = config.rendering, task.samples
+    if n:
+        rendering = dataclasses.replace(rendering, depth_resolution=n, depth_resolution_importance=n)
+    made = _random_planes(generator) if planes is None else planes
+    rays = camera_rays(generator.frontal_camera, task.resolution or config.neural_rendering_resolution)
+    return lambda: render_rays(made, generator.decoder.mlp(), rays, rendering)
+
+
+def _render_head(task: Task) -> Step:
+    """A real head has surfaces, empty space and dark insides; ours leaves out samples that hardly any light reaches."""
+    generator = load_generator("tiny", device="cpu")
+    planes = generator.planes(_random_ws(generator))
+    if not task.published:
+        rendering = dataclasses.replace(generator.config.rendering, min_transmittance=1e-5)
+        generator.config = dataclasses.replace(generator.config, rendering=rendering)
+    return _rays(task if task.quick else dataclasses.replace(task, resolution=128, samples=48), generator, planes)
 
 
 def _render_backward(task: Task) -> Step:
     generator = task.generator()
-    planes, rays = _random_planes(generator), camera_rays(generator.frontal_camera, _side(generator))
+    planes = _random_planes(generator)
     planes.features.requires_grad_()
+    rays = _rays(task, generator, planes)
 
     def step() -> None:
         planes.features.grad = None
         with torch.enable_grad():
-            render_rays(planes, generator.decoder.mlp(), rays, generator.config.rendering).features.sum().backward()
+            rays().features.sum().backward()
 
     return step
 
 
 def _synthesis(task: Task) -> Step:
     generator = task.generator()
-    ws = _random_ws(generator)
+    ws = _random_ws(generator, task.batch)
     return lambda: generator.synthesis(ws, generator.frontal_camera)
 
 
 def _turntable(task: Task) -> Step:
     generator = task.generator()
-    ws, cameras = _random_ws(generator), _cameras(generator)
+    ws, cameras = _random_ws(generator), generator.config.camera_sphere.at(torch.linspace(-30, 30, task.frames))
 
     def step() -> None:
         planes = None if task.published else generator.planes(ws)
-        for index in range(FRAMES):
+        for index in range(task.frames):
             camera = cameras[index : index + 1]
             generator.render(generator.planes(ws) if planes is None else planes, ws, camera)
 
@@ -139,6 +170,7 @@ def _demo(task: Task) -> Step:
 
 _MAKERS: dict[JobName, Callable[[Task], Step]] = {
     "render": _render,
+    "render_head": _render_head,
     "render_backward": _render_backward,
     "synthesis": _synthesis,
     "turntable": _turntable,
@@ -150,8 +182,9 @@ _MAKERS: dict[JobName, Callable[[Task], Step]] = {
 JOBS: tuple[JobName, ...] = tuple(_MAKERS)
 
 
-def _random_ws(generator: Generator) -> torch.Tensor:
-    return generator.mapping(torch.randn(1, generator.config.z_dim), generator.frontal_camera)
+def _random_ws(generator: Generator, heads: int = 1) -> torch.Tensor:
+    z = torch.randn(heads, generator.config.z_dim, generator=torch.Generator().manual_seed(0))
+    return generator.mapping(z, generator.frontal_camera.expand(heads))
 
 
 def _random_planes(generator: Generator) -> TriPlanes:
@@ -161,11 +194,3 @@ def _random_planes(generator: Generator) -> TriPlanes:
     if kernels.image_format() == torch.contiguous_format:  # as published: channels before pixels
         features = features.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2)
     return TriPlanes(features, config.rendering.box_warp, config.plane_axes)
-
-
-def _side(generator: Generator) -> int:
-    return generator.config.neural_rendering_resolution
-
-
-def _cameras(generator: Generator) -> Camera:
-    return generator.config.camera_sphere.at(torch.linspace(-30, 30, FRAMES))

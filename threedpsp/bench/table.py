@@ -19,7 +19,7 @@ def markdown(results: Sequence[Result]) -> str:
 
 def _row(result: Result) -> str:
     cells = (
-        result.job,
+        " ".join([result.job, *(f"{key} {value}" for key, value in result.sizes.items())]),
         result.threads,
         f"{result.reference_s:.3f}",
         f"{result.reference_tuned_s:.3f}",

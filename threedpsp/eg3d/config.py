@@ -32,7 +32,7 @@ SUPERRESOLUTION = {
 }
 """The published modules, each by the end of its name; that of `SuperresolutionHybrid8XDC` is an example."""
 
-ADDED_LATER = ("conv_clamp", "decoder_lr_mul", "clip_to_box")
+ADDED_LATER = ("conv_clamp", "decoder_lr_mul", "clip_to_box", "min_transmittance")
 """Settings that older files do not have; left out of `to_dict` at their default, so that fingerprints stay."""
 
 
@@ -56,6 +56,8 @@ class RenderConfig:
     """Put white behind the head."""
     clip_to_box: bool = False
     """End numeric bounds where the ray enters and leaves the box. EG3D does not; what lies outside is then a smear."""
+    min_transmittance: float = 0.0
+    """Samples that a smaller share of the light reaches may be left out: faster, see `eg3d_kernels.render_rays`."""
     depth_clamp: Literal["image", "batch"] = "image"
     """Clamp depth to the sampled range of each image, or of the whole batch as EG3D does."""
 
@@ -68,6 +70,8 @@ class RenderConfig:
             raise InputError(f"box_warp must be greater than 0; got {self.box_warp}.")
         if self.depth_resolution < 2:
             raise InputError(f"depth_resolution must be at least 2; got {self.depth_resolution}.")
+        if not 0 <= self.min_transmittance < 1:
+            raise InputError(f"min_transmittance must be at least 0 and below 1; got {self.min_transmittance}.")
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def render_rays(
         disparity_space_sampling=config.disparity_space_sampling,
         white_back=config.white_back,
         clip_to_box=config.clip_to_box,
+        min_transmittance=config.min_transmittance,
         jitter=jitter,
         u=u,
         implementation=implementation,
