@@ -88,7 +88,9 @@ def narrow(encoder: Encoder, width: int) -> Encoder:
         InputError: its heads are not wider than that, or not of plain strided convolutions.
     """
     config = encoder.config
-    if config.head_pointwise or not 0 < width < config.head_width:
+    if config.head_pointwise:
+        raise InputError("Heads with pointwise convolutions (the published ones) cannot be made narrower here.")
+    if not 0 < width < config.head_width:
         raise InputError(f"Heads of {config.head_width} channels cannot become {width} wide: choose fewer.")
     slim = build_encoder(dataclasses.replace(config, head_width=width))
     kept = {n: t for n, t in encoder.state_dict().items() if not n.startswith("styles.")}
