@@ -22,7 +22,7 @@ FLOORS = [
     {"metrics", "eg3d"},
     {"preprocessing"},
     {"encoder"},
-    {"weights", "export"},
+    {"weights", "export", "frame_chunks"},
     {"meshing", "rendering", "sampling", "setup_check", "stages"},
     {"pipeline", "views"},
     {"training", "evaluation", "results"},

@@ -82,7 +82,7 @@ def tools(folder: Path) -> Path:
     if not bin_folder.is_dir():
         bin_folder.mkdir(parents=True)
         scripts = Path(sysconfig.get_path("scripts"))
-        for name in ("accelerate", "jupyter", "jupyter-lab", "pytest", "ruff", "mypy", "torchrun"):
+        for name in ("accelerate", "jupyter", "jupyter-lab", "pip", "pytest", "ruff", "mypy", "torchrun"):
             if (scripts / name).is_file():
                 module = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
                 start = f"exec python -m {module.get(name, name.replace('-lab', 'lab'))}"
@@ -92,9 +92,12 @@ def tools(folder: Path) -> Path:
 
 
 def fresh_venv(folder: Path) -> Path:
-    """An empty virtual environment."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-    return folder / "venv"
+    """A virtual environment that sees `packages(folder)` as its own, also where a test of ours clears PYTHONPATH."""
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "packages.pth").write_text(f"{packages(folder)}\n")
+    return venv
 
 
 def read(page_blocks: list[Block], checkout: Path, variables: dict[str, str], seconds: float) -> Outcome:
