@@ -69,20 +69,22 @@ def scale_channels(
 def backward(
     grad: Tensor, x: Tensor, weight: Tensor, styles: Tensor, y: Tensor, demodulate: bool, up: bool, needed: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, weight and styles, from the result y; those not needed are empty."""
+    """Gradients of x, weight and styles, from the result y; those not needed are empty. See `_save` for an empty y."""
     of_x, of_weight, of_styles = _new_gradients(grad, x, weight, styles, y, demodulate, up, needed)
     if not x.numel():
         return of_x, of_weight.zero_(), of_styles.zero_()
     grad = channels_last(grad)
-    factors = None
     if demodulate:
         factors = demodulation(weight, styles)
-        grad, of_factors = scale_channels(grad, factors, y)
-        of_squares = -0.5 * factors.square() * of_factors  # [n, o]: of the squared lengths; y is already scaled
+        grad, products = scale_channels(grad, factors, y if y.numel() else None)  # [n, o]: of grad and y, summed
     if up:
         grad = resampled(grad, *transposed(*BLUR), [2 * side + 1 for side in x.shape[2:]], None)
     scaled = scale_channels(x, styles)[0] if needed[1] else x  # read only for the weights' gradient
     grad_scaled, grad_weight = _convolution_backward(grad, scaled, weight, up, [needed[0] or needed[2], needed[1]])
+    if demodulate:
+        if grad_weight is not None and not y.numel():
+            products = (weight * grad_weight).sum((1, 2, 3))[None]  # the same, as the convolution is linear
+        of_squares = -0.5 * factors.square() * products  # of the squared lengths; y is already scaled
     if grad_scaled is not None:
         of_x, dots = scale_channels(grad_scaled, styles, x if needed[2] else None, of_x if needed[0] else None)
         if needed[2]:
@@ -119,8 +121,10 @@ def _convolution_backward(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Of one sample, the weight's gradient tells what y would; y is not kept then, which halves what a layer keeps."""
     x, weight, styles, ctx.demodulate, ctx.up = inputs
-    ctx.save_for_backward(x, weight, styles, output)
+    y_helps = ctx.demodulate and not (len(x) == 1 and ctx.needs_input_grad[1])
+    ctx.save_for_backward(x, weight, styles, output if y_helps else output.new_empty(0))
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
