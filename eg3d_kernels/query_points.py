@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from jaxtyping import Float
 from torch import Tensor
 
-from . import reference
-from ._backend import Implementation
-from .sample_planes import sample_planes
+from . import cpu, reference
+from ._backend import Implementation, choose
+from .plane_axes import parse_plane_axes
+from .sample_planes import check_planes
+from .shapes import check_decoder, check_shape
 from .types import PlaneMLP
 
 
@@ -23,15 +23,23 @@ def query_points(
 ) -> tuple[Float[Tensor, "n p 1"], Float[Tensor, "n p out"]]:
     """Raw density (before softplus(. - 1)) and colour (in [-.001, 1.001]) of points in space.
 
-    Differentiable in everything. `implementation` is that of `sample_planes`, the expensive part.
+    Differentiable in everything, by "cpu" once only.
 
     Args:
-        features: the planes, channels last.
+        features: the planes, channels last, any strides.
         plane_axes: see `sample_planes`.
         mlp: the decoder's effective weights.
-        points: world units; the planes span the cube of side `box_warp` about the origin.
+        points: world units; the planes span the cube of side `box_warp` about the origin. Any strides.
         box_warp: side of that cube, world units.
-        implementation: see `sample_planes`.
+        implementation: "auto" picks the fastest that accepts the inputs; a named one that cannot run raises.
+
+    Raises:
+        ValueError: shapes that do not fit.
+        KernelUnavailableError: the named implementation cannot run here or on these inputs.
     """
-    sample = partial(sample_planes, implementation=implementation)
-    return reference.query_points(features, plane_axes, mlp, points, box_warp, sample)
+    check_planes(features, len(points))
+    parse_plane_axes(plane_axes)
+    check_decoder(mlp, features.shape[-1])
+    check_shape("points", points, (*points.shape[:2], 3))
+    chosen = choose("query_points", implementation, [features, *mlp, points])
+    return (cpu if chosen == "cpu" else reference).query_points(features, plane_axes, mlp, points, float(box_warp))

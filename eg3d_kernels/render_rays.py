@@ -11,6 +11,7 @@ from ._backend import Implementation, choose
 from .depths import Bound, coarse_depths
 from .plane_axes import parse_plane_axes
 from .sample_planes import check_planes
+from .shapes import check_decoder, check_shape
 from .types import PlaneMLP, RayOutputs
 
 
@@ -81,10 +82,7 @@ def render_rays(
         jitter = origins.new_full((1, 1, depth_resolution), 0.5).expand(n, m, -1)
     if fine and u is None:
         u = ((torch.arange(fine, device=origins.device, dtype=origins.dtype) + 0.5) / fine).expand(n, m, -1)
-    outputs, hidden = mlp.w1.shape
-    check_shape("mlp.w0", mlp.w0, (hidden, features.shape[-1]))
-    check_shape("mlp.b0", mlp.b0, (hidden,))
-    check_shape("mlp.b1", mlp.b1, (outputs,))
+    check_decoder(mlp, features.shape[-1])
     check_shape("origins", origins, (n, m, 3))
     check_shape("directions", directions, (n, m, 3))
     check_shape("jitter", jitter, (n, m, depth_resolution))
@@ -106,9 +104,3 @@ def render_rays(
     if choose("render_rays", implementation, tensors) == "cpu":
         return cpu.render_rays(*arguments, min_transmittance)
     return reference.render_rays(*arguments)
-
-
-def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
-    """Raise ValueError unless the tensor has this shape."""
-    if tuple(tensor.shape) != expected:
-        raise ValueError(f"{name} must be {list(expected)}; got {list(tensor.shape)}.")

@@ -16,6 +16,7 @@ INPUTS = (
     "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor origins, Tensor directions, Tensor depths, "
     "Tensor? u, int[] axes, float box_warp, bool white_back, float min_transmittance"
 )
+GROUPS = (0, 1, 1, 1, 1, 2, 2)  # planes, decoder, rays
 
 
 def render_rays(
@@ -63,7 +64,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
         "eg3d_render_rays_backward",
         _inputs(*inputs[:13]),
         *(gradient.contiguous() for gradient in outer),
-        *_only(needed, gradients),
+        *only(needed, gradients, GROUPS),
     )
     return tuple(gradients)
 
@@ -72,7 +73,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
 def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(
         t.new_empty((0,) if wanted is None else t.shape)
-        for t, wanted in zip(inputs[:7], _only(inputs[-1], inputs[:7]), strict=True)
+        for t, wanted in zip(inputs[:7], only(inputs[-1], inputs[:7], GROUPS), strict=True)
     )
 
 
@@ -84,9 +85,8 @@ def _inputs(*inputs: Any) -> Structure:
     return Structure("RenderRaysInputs", [*tensors, axes, *sizes, 0 if u is None else u.shape[2], *settings])
 
 
-def _only(needed: Sequence[bool], tensors: Sequence[Tensor]) -> list[Tensor | None]:
-    """None in the place of what is not needed."""
-    groups = (0, 1, 1, 1, 1, 2, 2)  # planes, decoder, rays
+def only(needed: Sequence[bool], tensors: Sequence[Tensor], groups: Sequence[int]) -> list[Tensor | None]:
+    """None in the place of what is not needed; `groups` tells which entry of `needed` speaks for a tensor."""
     return [tensor if needed[group] else None for group, tensor in zip(groups, tensors, strict=True)]
 
 
@@ -99,7 +99,7 @@ def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
     needs = ctx.needs_input_grad
     needed = [needs[0], any(needs[1:5]), any(needs[5:7])]
     gradients = backward(*ctx.saved_tensors, *ctx.settings, *outer[:3], needed)
-    return (*_only(needed, gradients), *[None] * 6)
+    return (*only(needed, gradients, GROUPS), *[None] * 6)
 
 
 forward.register_autograd(_backward, setup_context=_save)

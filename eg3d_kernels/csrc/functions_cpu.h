@@ -22,6 +22,11 @@ void eg3d_render_rays_backward(const struct RenderRaysInputs* in, const float* g
                                const float* grad_opacity, float* planes_grad, float* w0_grad, float* b0_grad,
                                float* w1_grad, float* b1_grad, float* origins_grad, float* directions_grad,
                                int64_t threads);
+// Points are the origins of rays with one coarse sample at depth 0.
+void eg3d_query_points(const struct RenderRaysInputs* in, float* raw_sigma, float* rgb, int64_t threads);
+void eg3d_query_points_backward(const struct RenderRaysInputs* in, const float* grad_raw_sigma, const float* grad_rgb,
+                                float* planes_grad, float* w0_grad, float* b0_grad, float* w1_grad, float* b1_grad,
+                                float* points_grad, int64_t threads);
 
 void eg3d_sample_planes(const float* planes, const float* points, float* out, int64_t n, int64_t p, int64_t height,
                         int64_t width, int64_t channels, const int32_t* axes, int64_t threads);

@@ -174,6 +174,24 @@ struct RayBlock {
     for (int64_t k = 0; k < samples(); ++k) grad_out[s.rows[k] * in.outputs] = grad_raw_sigma[k];
   }
 
+  // One point, which is a ray with one sample: what the decoder says of it.
+  EG3D_INLINE void read(int64_t r, float* raw_sigma_out, float* rgb) const {
+    const int64_t count = in.outputs - 1, point = first_ray + r;
+    raw_sigma_out[point] = raw_sigma[r];
+    for (int64_t c = 0; c < count; ++c) rgb[point * count + c] = kColorScale * colors[r * count + c] + kColorShift;
+  }
+
+  // One point: grad_out from the gradients of what read() tells.
+  EG3D_INLINE void read_backward(int64_t r, const float* grad_raw_sigma, const float* grad_rgb) const {
+    const int64_t count = in.outputs - 1, point = first_ray + r;
+    float* grad = grad_out + r * in.outputs;
+    grad[0] = grad_raw_sigma[point];
+    for (int64_t c = 0; c < count; ++c) {
+      const float color = colors[r * count + c];
+      grad[c + 1] = kColorScale * grad_rgb[point * count + c] * color * (1 - color);
+    }
+  }
+
   // One sample: from grad_out to the hidden layer before its softplus.
   EG3D_INLINE void hidden_backward(int64_t row) const {
     for (int64_t j = 0; j < in.hidden; ++j) {
@@ -202,7 +220,7 @@ struct RayBlock {
     gather_slope(layout(), in.planes + first_texel(ray), point, grad, point_grad);
     for (int axis = 0; axis < 3; ++axis) {
       add(origins_grad + 3 * ray + axis, 2 / in.box_warp * point_grad[axis]);
-      add(directions_grad + 3 * ray + axis, 2 / in.box_warp * depths[row] * point_grad[axis]);
+      if (directions_grad) add(directions_grad + 3 * ray + axis, 2 / in.box_warp * depths[row] * point_grad[axis]);
     }
   }
 };

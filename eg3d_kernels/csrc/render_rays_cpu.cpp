@@ -1,4 +1,4 @@
-// The op render_rays on the CPU. Rays are taken in blocks of a few hundred samples, which stay in cache from the look-up
+// The ops render_rays and query_points on the CPU; points are rays with one sample, at their origin. Rays are taken in blocks of a few hundred samples, which stay in cache from the look-up
 // of features to the pixel; the backward pass computes its blocks anew instead of keeping them.
 #include "render_rays.h"
 
@@ -178,13 +178,42 @@ class Block {
     }
   }
 
-  // After shade() of all samples: adds to the gradients what those of the block's pixels leave.
-  void backward(const float* grad_features, const float* grad_depth, const float* grad_opacity, Gradients to) {
+  // After shade() of points, each a ray with one sample: what the decoder says of them.
+  void read(float* raw_sigma, float* rgb) {
+    const int64_t colors = in_.outputs - 1;
+    color(decoded_);
+    for (int64_t r = 0; r < rays_; ++r) {
+      raw_sigma[first_ray_ + r] = raw_sigma_[r];
+      for (int64_t c = 0; c < colors; ++c)
+        rgb[(first_ray_ + r) * colors + c] = kColorScale * colors_[r * decoder_.color_stride + c] + kColorShift;
+    }
+  }
+
+  // After shade() of all samples: grad_out_ from the gradients of the block's pixels.
+  void composite_backward(const float* grad_features, const float* grad_depth, const float* grad_opacity) {
     color(decoded_);
     for (int64_t r = 0; r < rays_; ++r) {
       const int64_t ray = first_ray_ + r;
       composite_backward(r, grad_features + ray * (in_.outputs - 1), grad_depth[ray], grad_opacity[ray]);
     }
+  }
+
+  // After shade() of points: the same from the gradients of what read() tells.
+  void read_backward(const float* grad_raw_sigma, const float* grad_rgb) {
+    const int64_t colors = in_.outputs - 1;
+    color(decoded_);
+    for (int64_t r = 0; r < rays_; ++r) {
+      float* grad = grad_out_ + r * in_.outputs;
+      grad[0] = grad_raw_sigma[first_ray_ + r];
+      for (int64_t c = 0; c < colors; ++c) {
+        const float color = colors_[r * decoder_.color_stride + c];
+        grad[c + 1] = kColorScale * grad_rgb[(first_ray_ + r) * colors + c] * color * (1 - color);
+      }
+    }
+  }
+
+  // After grad_out_ is there: adds to the gradients what it leaves.
+  void decoder_backward(Gradients to) {
     const int64_t rows = rays_ * samples_, hidden_stride = decoder_.hidden_stride;
     const int64_t feature_stride = decoder_.feature_stride;
     matmul({grad_out_, in_.outputs, 1}, rows, in_.outputs, decoder_.w1, hidden_stride, hidden_stride, decoder_.zeros, 0,
@@ -214,7 +243,7 @@ class Block {
       gather_slope(layout_, planes_, point, grad_features_ + row * feature_stride, point_grad);
       for (int axis = 0; axis < 3; ++axis) {
         to.origins[3 * ray + axis] += 2 / in_.box_warp * point_grad[axis];
-        to.directions[3 * ray + axis] += 2 / in_.box_warp * depths_[row] * point_grad[axis];
+        if (to.directions) to.directions[3 * ray + axis] += 2 / in_.box_warp * depths_[row] * point_grad[axis];
       }
     }
   }
@@ -393,86 +422,114 @@ class Block {
   Buffer sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_, row_weights_, scratch_;
 };
 
+// Calls finish(block) for all rays, densities done, in blocks that threads share out.
+template <class Finish>
+void for_each_block(const RenderRaysInputs& in, int64_t threads, const Finish& finish) {
+  const Decoder decoder(in);
+#pragma omp parallel num_threads(threads)
+  {
+    const NoDenormals no_denormals;
+    Block block(in, decoder, false);
+    const int64_t per_image = (in.rays + block.max_rays() - 1) / block.max_rays();
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < in.images * per_image; ++i) {
+      const int64_t image = i / per_image, first = i % per_image * block.max_rays();
+      block.shade(image, image * in.rays + first, std::min(block.max_rays(), in.rays - first), in.min_transmittance);
+      finish(block);
+    }
+  }
+}
+
+// All results must be zero on entry; those of planes, decoder or rays may be null, and so may the directions alone.
+// begin(block) makes the gradients of the block's samples. An image's rays are cut into parts, each of which sums into
+// arrays of its own (the first part's are the results), and these are added in a fixed order: no races, and the same
+// result whenever the number of threads is the same.
+template <class Begin>
+void all_backward(const RenderRaysInputs& in, int64_t threads, const Gradients& results, const Begin& begin) {
+  const Decoder decoder(in);
+  const int64_t parts = in.images % threads == 0 || in.images >= 4 * threads ? 1 : threads;
+  const int64_t tasks = in.images * parts, image_size = 3 * in.height * in.width * in.channels;
+  const int64_t w0_size = in.hidden * decoder.feature_stride, b0_size = decoder.hidden_stride;
+  const int64_t w1_size = in.outputs * decoder.hidden_stride, b1_size = padded(in.outputs);
+  const int64_t mlp_size = w0_size + b0_size + w1_size + b1_size;
+  const Buffer more_planes(results.planes ? (tasks - in.images) * image_size : 0);
+  const Buffer mlp(results.w0 ? tasks * mlp_size : 0);
+#pragma omp parallel num_threads(threads)
+  {
+    const NoDenormals no_denormals;
+    Block block(in, decoder, true);
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < tasks; ++task) {
+      const int64_t image = task / parts, part = task % parts;
+      Gradients to{};
+      to.origins = results.origins;
+      to.directions = results.directions;
+      if (results.planes) {
+        const int64_t extra = image * (parts - 1) + part - 1;
+        to.planes = part == 0 ? results.planes + image * image_size : more_planes + extra * image_size;
+      }
+      if (results.w0) {
+        to.w0 = mlp + task * mlp_size;
+        to.b0 = to.w0 + w0_size;
+        to.w1 = to.b0 + b0_size;
+        to.b1 = to.w1 + w1_size;
+      }
+      const int64_t end = image * in.rays + in.rays * (part + 1) / parts;
+      for (int64_t ray = image * in.rays + in.rays * part / parts; ray < end; ray += block.max_rays()) {
+        block.shade(image, ray, std::min(block.max_rays(), end - ray), 0);
+        begin(block);
+        block.decoder_backward(to);
+      }
+    }
+    if (results.planes && parts > 1) {
+#pragma omp for schedule(static)
+      for (int64_t i = 0; i < in.images * image_size; ++i) {
+        const int64_t image = i / image_size, texel = i % image_size;
+        for (int64_t part = 1; part < parts; ++part)
+          results.planes[i] += more_planes[(image * (parts - 1) + part - 1) * image_size + texel];
+      }
+    }
+  }
+  if (!results.w0) return;
+  for (int64_t task = 0; task < tasks; ++task) {
+    const float *w0 = mlp + task * mlp_size, *b0 = w0 + w0_size, *w1 = b0 + b0_size, *b1 = w1 + w1_size;
+    for (int64_t j = 0; j < in.hidden; ++j) {
+      results.b0[j] += b0[j];
+      for (int64_t c = 0; c < in.channels; ++c) results.w0[j * in.channels + c] += w0[j * decoder.feature_stride + c];
+      for (int64_t k = 0; k < in.outputs; ++k) results.w1[k * in.hidden + j] += w1[k * decoder.hidden_stride + j];
+    }
+    for (int64_t k = 0; k < in.outputs; ++k) results.b1[k] += b1[k];
+  }
+}
+
 }  // namespace
 
 extern "C" {
 
 void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth, float* opacity, float* depth_min,
                       float* depth_max, int64_t threads) {
-  const Decoder decoder(*in);
-#pragma omp parallel num_threads(threads)
-  {
-    const NoDenormals no_denormals;
-    Block block(*in, decoder, false);
-    const int64_t per_image = (in->rays + block.max_rays() - 1) / block.max_rays();
-#pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < in->images * per_image; ++i) {
-      const int64_t image = i / per_image, first = i % per_image * block.max_rays();
-      block.shade(image, image * in->rays + first, std::min(block.max_rays(), in->rays - first), in->min_transmittance);
-      block.composite(in->min_transmittance, features, depth, opacity, depth_min, depth_max);
-    }
-  }
+  for_each_block(*in, threads, [&](Block& block) {
+    block.composite(in->min_transmittance, features, depth, opacity, depth_min, depth_max);
+  });
 }
 
-// All results must be zero on entry. The planes', the decoder's or the rays' may be null.
-// An image's rays are cut into parts, each of which sums into arrays of its own (the first part's are the results), and
-// these are added in a fixed order: no races, and the same result whenever the number of threads is the same.
 void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_features, const float* grad_depth,
                                const float* grad_opacity, float* planes_grad, float* w0_grad, float* b0_grad,
                                float* w1_grad, float* b1_grad, float* origins_grad, float* directions_grad,
                                int64_t threads) {
-  const Decoder decoder(*in);
-  const int64_t parts = in->images % threads == 0 || in->images >= 4 * threads ? 1 : threads;
-  const int64_t tasks = in->images * parts, image_size = 3 * in->height * in->width * in->channels;
-  const int64_t w0_size = in->hidden * decoder.feature_stride, b0_size = decoder.hidden_stride;
-  const int64_t w1_size = in->outputs * decoder.hidden_stride, b1_size = padded(in->outputs);
-  const int64_t mlp_size = w0_size + b0_size + w1_size + b1_size;
-  const Buffer more_planes(planes_grad ? (tasks - in->images) * image_size : 0);
-  const Buffer mlp(w0_grad ? tasks * mlp_size : 0);
-#pragma omp parallel num_threads(threads)
-  {
-    const NoDenormals no_denormals;
-    Block block(*in, decoder, true);
-#pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < tasks; ++task) {
-      const int64_t image = task / parts, part = task % parts;
-      Gradients to{};
-      to.origins = origins_grad;
-      to.directions = directions_grad;
-      if (planes_grad) {
-        const int64_t extra = image * (parts - 1) + part - 1;
-        to.planes = part == 0 ? planes_grad + image * image_size : more_planes + extra * image_size;
-      }
-      if (w0_grad) {
-        to.w0 = mlp + task * mlp_size;
-        to.b0 = to.w0 + w0_size;
-        to.w1 = to.b0 + b0_size;
-        to.b1 = to.w1 + w1_size;
-      }
-      const int64_t end = image * in->rays + in->rays * (part + 1) / parts;
-      for (int64_t ray = image * in->rays + in->rays * part / parts; ray < end; ray += block.max_rays()) {
-        block.shade(image, ray, std::min(block.max_rays(), end - ray), 0);
-        block.backward(grad_features, grad_depth, grad_opacity, to);
-      }
-    }
-    if (planes_grad && parts > 1) {
-#pragma omp for schedule(static)
-      for (int64_t i = 0; i < in->images * image_size; ++i) {
-        const int64_t image = i / image_size, texel = i % image_size;
-        for (int64_t part = 1; part < parts; ++part)
-          planes_grad[i] += more_planes[(image * (parts - 1) + part - 1) * image_size + texel];
-      }
-    }
-  }
-  if (!w0_grad) return;
-  for (int64_t task = 0; task < tasks; ++task) {
-    const float *w0 = mlp + task * mlp_size, *b0 = w0 + w0_size, *w1 = b0 + b0_size, *b1 = w1 + w1_size;
-    for (int64_t j = 0; j < in->hidden; ++j) {
-      b0_grad[j] += b0[j];
-      for (int64_t c = 0; c < in->channels; ++c) w0_grad[j * in->channels + c] += w0[j * decoder.feature_stride + c];
-      for (int64_t k = 0; k < in->outputs; ++k) w1_grad[k * in->hidden + j] += w1[k * decoder.hidden_stride + j];
-    }
-    for (int64_t k = 0; k < in->outputs; ++k) b1_grad[k] += b1[k];
-  }
+  const Gradients results{planes_grad, w0_grad, b0_grad, w1_grad, b1_grad, origins_grad, directions_grad};
+  all_backward(*in, threads, results,
+               [&](Block& block) { block.composite_backward(grad_features, grad_depth, grad_opacity); });
+}
+
+void eg3d_query_points(const RenderRaysInputs* in, float* raw_sigma, float* rgb, int64_t threads) {
+  for_each_block(*in, threads, [&](Block& block) { block.read(raw_sigma, rgb); });
+}
+
+void eg3d_query_points_backward(const RenderRaysInputs* in, const float* grad_raw_sigma, const float* grad_rgb,
+                                float* planes_grad, float* w0_grad, float* b0_grad, float* w1_grad, float* b1_grad,
+                                float* points_grad, int64_t threads) {
+  const Gradients results{planes_grad, w0_grad, b0_grad, w1_grad, b1_grad, points_grad, nullptr};
+  all_backward(*in, threads, results, [&](Block& block) { block.read_backward(grad_raw_sigma, grad_rgb); });
 }
 }

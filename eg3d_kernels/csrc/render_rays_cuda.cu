@@ -1,4 +1,4 @@
-// The op render_rays on graphics cards: a thread for each sample or each ray. Rays are taken in blocks whose samples fit in
+// The ops render_rays and query_points on graphics cards (points are rays with one sample, at their origin): a thread for each sample or each ray. Rays are taken in blocks whose samples fit in
 // the memory set aside for them; the backward pass computes its blocks anew instead of keeping them.
 #include "launch.h"
 
@@ -40,6 +40,18 @@ struct CompositeBackward {
     const int64_t ray = block.first_ray + r;
     block.composite_backward(r, features + ray * (block.in.outputs - 1), depth[ray], opacity[ray]);
   }
+};
+
+struct Read {
+  RayBlock block;
+  float *raw_sigma, *rgb;
+  EG3D_INLINE void operator()(int64_t r) const { block.read(r, raw_sigma, rgb); }
+};
+
+struct ReadBackward {
+  RayBlock block;
+  const float *raw_sigma, *rgb;  // gradients
+  EG3D_INLINE void operator()(int64_t r) const { block.read_backward(r, raw_sigma, rgb); }
 };
 
 struct HiddenBackward {
@@ -97,6 +109,24 @@ void for_each_block(const RenderRaysInputs& in, bool backward, int64_t stream, c
   }
 }
 
+// Where gradients go; those not wanted are null.
+struct Gradients {
+  float *planes, *w0, *b0, *w1, *b1, *origins, *directions;
+};
+
+// From the gradients of a block's samples on. All results must be zero on entry. Samples add to the same values in any
+// order, so the last digits differ between runs.
+void decoder_backward(const RayBlock& block, const Gradients& to, int64_t stream) {
+  const RenderRaysInputs& in = block.in;
+  const int64_t rows = block.rays * block.samples();
+  launch(rows, stream, HiddenBackward{block});
+  if (to.w0) {
+    sum_samples(rows, block.grad_hidden, in.hidden, block.features, in.channels, to.w0, to.b0, stream);
+    sum_samples(rows, block.grad_out, in.outputs, block.hidden, in.hidden, to.w1, to.b1, stream);
+  }
+  if (to.planes || to.origins) launch(rows, stream, SampleBackward{block, to.planes, to.origins, to.directions});
+}
+
 }  // namespace
 
 extern "C" {
@@ -108,22 +138,29 @@ void eg3d_render_rays(const RenderRaysInputs* in, float* features, float* depth,
   });
 }
 
-// All results must be zero on entry. The planes', the decoder's or the rays' may be null. Samples add to the same values in
-// any order, so the last digits differ between runs.
 void eg3d_render_rays_backward(const RenderRaysInputs* in, const float* grad_features, const float* grad_depth,
                                const float* grad_opacity, float* planes_grad, float* w0_grad, float* b0_grad,
                                float* w1_grad, float* b1_grad, float* origins_grad, float* directions_grad,
                                int64_t stream) {
+  const Gradients to{planes_grad, w0_grad, b0_grad, w1_grad, b1_grad, origins_grad, directions_grad};
   for_each_block(*in, true, stream, [&](const RayBlock& block) {
-    const int64_t rows = block.rays * block.samples();
     launch(block.rays, stream, CompositeBackward{block, grad_features, grad_depth, grad_opacity});
-    launch(rows, stream, HiddenBackward{block});
-    if (w0_grad) {
-      sum_samples(rows, block.grad_hidden, in->hidden, block.features, in->channels, w0_grad, b0_grad, stream);
-      sum_samples(rows, block.grad_out, in->outputs, block.hidden, in->hidden, w1_grad, b1_grad, stream);
-    }
-    if (planes_grad || origins_grad)
-      launch(rows, stream, SampleBackward{block, planes_grad, origins_grad, directions_grad});
+    decoder_backward(block, to, stream);
+  });
+}
+
+void eg3d_query_points(const RenderRaysInputs* in, float* raw_sigma, float* rgb, int64_t stream) {
+  for_each_block(*in, false, stream,
+                 [&](const RayBlock& block) { launch(block.rays, stream, Read{block, raw_sigma, rgb}); });
+}
+
+void eg3d_query_points_backward(const RenderRaysInputs* in, const float* grad_raw_sigma, const float* grad_rgb,
+                                float* planes_grad, float* w0_grad, float* b0_grad, float* w1_grad, float* b1_grad,
+                                float* points_grad, int64_t stream) {
+  const Gradients to{planes_grad, w0_grad, b0_grad, w1_grad, b1_grad, points_grad, nullptr};
+  for_each_block(*in, true, stream, [&](const RayBlock& block) {
+    launch(block.rays, stream, ReadBackward{block, grad_raw_sigma, grad_rgb});
+    decoder_backward(block, to, stream);
   });
 }
 }

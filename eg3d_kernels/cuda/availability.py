@@ -27,7 +27,7 @@ def unavailable_reason(op: str, device: torch.device | None = None) -> str:
     if not torch.cuda.is_available() or torch.version.cuda is None:
         return "torch finds no NVIDIA graphics card (install a driver and torch's CUDA build)"
     index = torch.cuda.current_device() if device is None or device.index is None else device.index
-    return checked("sample_planes" if op == "query_points" else op, torch.device("cuda", index))
+    return checked(op, torch.device("cuda", index))
 
 
 def checked(op: str, device: torch.device) -> str:

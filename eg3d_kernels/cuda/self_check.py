@@ -58,6 +58,19 @@ def _sample_planes() -> tuple[Run, list[Tensor]]:
     return run, [_wave(2, 3, 5, 7, 4, phase=0.1), _wave(2, 9, 3, phase=0.2, scale=1.2)]
 
 
+def _query_points() -> tuple[Run, list[Tensor]]:
+    from .. import cpu, reference
+
+    mlp = [_wave(8, 4, phase=0.5), _wave(8, phase=0.6), _wave(4, 8, phase=0.7), _wave(4, phase=0.8)]
+
+    def run(inputs: list[Tensor], compiled: bool) -> Tensor:
+        planes, *weights, points = inputs
+        found = (cpu if compiled else reference).query_points(planes, "xy_xz_zx", PlaneMLP(*weights), points, 1.0)
+        return torch.cat(found, dim=-1)
+
+    return run, [_wave(2, 3, 6, 6, 4, phase=0.9), *mlp, _wave(2, 7, 3, phase=0.2, scale=0.6)]
+
+
 def _render_rays() -> tuple[Run, list[Tensor]]:
     from .. import cpu, reference
 
@@ -113,6 +126,7 @@ def _modulated_conv2d() -> tuple[Run, list[Tensor]]:
 
 EXAMPLES: dict[str, Callable[[], tuple[Run, list[Tensor]]]] = {
     "sample_planes": _sample_planes,
+    "query_points": _query_points,
     "render_rays": _render_rays,
     "bias_act": _bias_act,
     "upfirdn2d": _upfirdn2d,

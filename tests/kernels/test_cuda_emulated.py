@@ -12,7 +12,14 @@ import torch
 
 from eg3d_kernels import _backend
 from eg3d_kernels.cuda import availability, self_check
-from tests.kernels import test_bias_act, test_modulated_conv2d, test_render_rays, test_sample_planes, test_upfirdn2d
+from tests.kernels import (
+    test_bias_act,
+    test_modulated_conv2d,
+    test_query_points,
+    test_render_rays,
+    test_sample_planes,
+    test_upfirdn2d,
+)
 from tests.kernels.agreement import check_agreement
 from tests.kernels.emulated import load_emulated
 
@@ -35,6 +42,11 @@ def emulated(compiled: _backend.Library, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("case", test_render_rays.CASES, ids=lambda case: case.name)
 def test_rays_match_the_reference(case: test_render_rays.Case) -> None:
     test_render_rays.test_cpu_matches_reference(case)
+
+
+@pytest.mark.parametrize("case", test_query_points.CASES, ids=lambda case: case.name)
+def test_points_match_the_reference(case: test_query_points.Case) -> None:
+    test_query_points.test_cpu_matches_reference(case)
 
 
 @pytest.mark.parametrize("case", test_bias_act.CASES, ids=lambda case: case.name)
@@ -65,6 +77,7 @@ def test_the_check_at_first_use_passes(op: str) -> None:
 
 WRONG = {
     "sample_planes": "eg3d_sample_planes_grad_planes",
+    "query_points": "eg3d_query_points",
     "render_rays": "eg3d_render_rays_backward",
     "bias_act": "eg3d_bias_act",
     "upfirdn2d": "eg3d_upfirdn2d",
