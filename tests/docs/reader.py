@@ -82,12 +82,13 @@ def tools(folder: Path) -> Path:
     if not bin_folder.is_dir():
         bin_folder.mkdir(parents=True)
         scripts = Path(sysconfig.get_path("scripts"))
-        for name in ("accelerate", "jupyter", "jupyter-lab", "pip", "pytest", "ruff", "mypy", "torchrun"):
+        for name in ("accelerate", "jupyter", "jupyter-lab", "pip", "pytest", "mypy", "torchrun"):
             if (scripts / name).is_file():
                 module = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
                 start = f"exec python -m {module.get(name, name.replace('-lab', 'lab'))}"
                 (bin_folder / name).write_text(f'#!/bin/sh\n{start} "$@"\n')
                 (bin_folder / name).chmod(0o755)
+        (bin_folder / "ruff").symlink_to(scripts / "ruff")  # a program of its own
     return bin_folder
 
 
