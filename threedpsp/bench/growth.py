@@ -47,7 +47,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
 def _figure(results: Sequence[Result]) -> Any:
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import NullFormatter, ScalarFormatter
+        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
     except ImportError as error:
         raise MissingDependencyError("The plot needs matplotlib. Install it with: pip install matplotlib") from error
     figure = Figure(figsize=(11.0, 3.4), layout="constrained")
@@ -61,8 +61,10 @@ def _figure(results: Sequence[Result]) -> Any:
         panel.set(xscale="log", yscale="log", xlabel=LABELS[size], title=job)
         panel.set_xticks(values, [str(v) for v in values])
         panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.yaxis.set_major_formatter(ScalarFormatter())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
         panel.grid(alpha=0.25, which="both")
     panels[0].set_ylabel("seconds")
-    panels[0].legend(fontsize="small")
+    panels[-1].legend(fontsize="small", loc="lower right")
     return figure
