@@ -56,7 +56,7 @@ def _figure(results: Sequence[Result]) -> Any:
         found = [r for r in results if size in r.sizes]
         for column, label in SIDES:
             # a turntable's figures are of one frame; what a user waits for is all of them
-            seconds = [getattr(r, column) * r.sizes.get("frames", 1) for r in found]
+            seconds = [float(r.to_dict()[column]) * r.sizes.get("frames", 1) for r in found]
             panel.plot([r.sizes[size] for r in found], seconds, marker="o", label=label)
         panel.set(xscale="log", yscale="log", xlabel=LABELS[size], title=job)
         panel.set_xticks(values, [str(v) for v in values])
