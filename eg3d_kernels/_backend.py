@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,6 +14,7 @@ from torch import Tensor
 from . import cuda
 from .build import CSRC, build
 from .errors import KernelUnavailableError
+from .load_once import LoadOnce
 
 Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
@@ -40,39 +40,27 @@ class Structure(NamedTuple):
 Argument = Tensor | int | float | Sequence[int] | Structure | None
 
 _log = logging.getLogger(__name__)
-_lock = threading.Lock()
-_loaded: Library | KernelUnavailableError | None = None
 _warned = False
 _forked = False
 
 
+def _load_cpu() -> Library:
+    return load(build(), "functions_cpu.h")
+
+
+library = LoadOnce(_load_cpu)
+"""The compiled library; raises KernelUnavailableError where it cannot be built or loaded."""
+
+
 def _after_fork() -> None:
     """In a forked child: another thread of the parent may hold the lock, and the threads of OpenMP are gone."""
-    global _lock, _forked
-    _lock = threading.Lock()
+    global _forked
+    library.forget_lock()
     _forked = True
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def library() -> Library:
-    """The compiled library; tried once, after that a failure is remembered.
-
-    Raises:
-        KernelUnavailableError: it cannot be built or loaded.
-    """
-    global _loaded
-    with _lock:
-        if _loaded is None:
-            try:
-                _loaded = load(build(), "functions_cpu.h")
-            except KernelUnavailableError as error:
-                _loaded = error
-    if isinstance(_loaded, KernelUnavailableError):
-        raise KernelUnavailableError(str(_loaded))
-    return _loaded
 
 
 def load(path: Path, *headers: str) -> Library:

@@ -7,8 +7,6 @@
 
 namespace eg3d {
 
-constexpr float kColorScale = 1.002f, kColorShift = -0.001f;
-
 struct RayBlock {
   RenderRaysInputs in;
   int64_t first_ray, rays;  // counted over all images

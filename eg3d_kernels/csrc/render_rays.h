@@ -9,6 +9,7 @@
 namespace eg3d {
 
 constexpr float kPassingFloor = 1e-10f;
+constexpr float kColorScale = 1.002f, kColorShift = -0.001f;  // of a colour after its sigmoid
 
 // Compositing weights of the n - 1 intervals between n samples; the share of light that passes each interval, and that
 // which reaches it.

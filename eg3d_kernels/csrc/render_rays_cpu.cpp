@@ -1,5 +1,6 @@
-// The ops render_rays and query_points on the CPU; points are rays with one sample, at their origin. Rays are taken in blocks of a few hundred samples, which stay in cache from the look-up
-// of features to the pixel; the backward pass computes its blocks anew instead of keeping them.
+// The ops render_rays and query_points on the CPU; points are rays with one sample, at their origin. Rays are taken in
+// blocks of a few hundred samples, which stay in cache from the look-up of features to the pixel; the backward pass
+// computes its blocks anew instead of keeping them.
 #include "render_rays.h"
 
 #include <memory>
@@ -21,7 +22,6 @@ namespace {
 constexpr int64_t kBlockSamples = 256;
 constexpr int64_t kGroup = 8;       // coarse samples between two looks at how much light is left
 constexpr float kEmpty = -1e4f;     // raw density of a sample that was left out
-constexpr float kColorScale = 1.002f, kColorShift = -0.001f;
 
 // Zeros, aligned for vector loads.
 class Buffer {

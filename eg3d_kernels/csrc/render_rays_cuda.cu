@@ -1,5 +1,6 @@
-// The ops render_rays and query_points on graphics cards (points are rays with one sample, at their origin): a thread for each sample or each ray. Rays are taken in blocks whose samples fit in
-// the memory set aside for them; the backward pass computes its blocks anew instead of keeping them.
+// The ops render_rays and query_points on graphics cards: a thread for each sample or each ray; points are rays with one
+// sample, at their origin. Rays are taken in blocks whose samples fit in the memory set aside for them; the backward pass
+// computes its blocks anew instead of keeping them.
 #include "launch.h"
 
 extern "C" {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,32 +10,20 @@ import torch
 from .. import _backend
 from ..build_cuda import build_cuda
 from ..errors import KernelUnavailableError
+from ..load_once import LoadOnce
 
 if TYPE_CHECKING:
     from .._backend import Argument, Library
 
 HEADERS = ("functions_cpu.h", "functions_cuda.h")
 
-_lock = threading.Lock()
-_loaded: Library | KernelUnavailableError | None = None
+
+def _load() -> Library:
+    return _backend.load(build_cuda(), *HEADERS)
 
 
-def library() -> Library:
-    """The compiled library; tried once, after that a failure is remembered.
-
-    Raises:
-        KernelUnavailableError: it cannot be built or loaded.
-    """
-    global _loaded
-    with _lock:
-        if _loaded is None:
-            try:
-                _loaded = _backend.load(build_cuda(), *HEADERS)
-            except KernelUnavailableError as error:
-                _loaded = error
-    if isinstance(_loaded, KernelUnavailableError):
-        raise KernelUnavailableError(str(_loaded))
-    return _loaded
+library = LoadOnce(_load)
+"""The compiled library; raises KernelUnavailableError where it cannot be built or loaded."""
 
 
 def call(device: torch.device, function: str, arguments: Sequence[Argument]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,8 +10,6 @@ from torch.nn.functional import linear, softplus
 from ..types import PlaneMLP
 from .sample_planes import sample_planes
 
-SamplePlanes = Callable[[Tensor, Tensor, str], Tensor]
-
 
 def query_points(
     features: Float[Tensor, "n 3 h w c"],
@@ -21,9 +17,8 @@ def query_points(
     mlp: PlaneMLP,
     points: Float[Tensor, "n p 3"],
     box_warp: float,
-    sample_planes: SamplePlanes = sample_planes,
 ) -> tuple[Float[Tensor, "n p 1"], Float[Tensor, "n p out"]]:
-    """See `eg3d_kernels.query_points`; `sample_planes` may be a faster implementation of that op."""
+    """See `eg3d_kernels.query_points`."""
     x = sample_planes(features, points * (2 / box_warp), plane_axes)  # [n, p, c]
     hidden = softplus(linear(x, mlp.w0, mlp.b0))  # [n, p, hidden]
     decoded = linear(hidden, mlp.w1, mlp.b1)  # [n, p, 1 + out]

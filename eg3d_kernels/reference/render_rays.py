@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d, softplus
 
 from ..types import PlaneMLP, RayOutputs
-from .query_points import SamplePlanes, query_points
-from .sample_planes import sample_planes
+from .query_points import query_points
 
 
 def render_rays(
@@ -22,13 +21,12 @@ def render_rays(
     u: Float[Tensor, "n m fine"] | None,
     box_warp: float,
     white_back: bool,
-    sample_planes: SamplePlanes = sample_planes,
 ) -> RayOutputs:
     """See `eg3d_kernels.render_rays`; `depths` are the coarse samples', `u` None means no fine ones."""
 
     def shade(depths: Tensor) -> tuple[Tensor, Tensor]:
         points = origins[:, :, None] + depths[..., None] * directions[:, :, None]  # [n, m, s, 3]
-        raw_sigma, rgb = query_points(features, plane_axes, mlp, points.flatten(1, 2), box_warp, sample_planes)
+        raw_sigma, rgb = query_points(features, plane_axes, mlp, points.flatten(1, 2), box_warp)
         return raw_sigma.view(depths.shape), rgb.view(*depths.shape, rgb.shape[-1])
 
     raw_sigma, rgb = shade(depths)  # [n, m, s], [n, m, s, out]

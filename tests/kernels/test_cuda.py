@@ -21,7 +21,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found here is not remembered."""
     monkeypatch.setattr(availability, "_reasons", {})
     monkeypatch.setattr(availability, "_warned", set())
-    monkeypatch.setattr(library, "_loaded", None)
+    monkeypatch.setattr(library.library, "_found", None)
 
 
 @needs_nvcc

@@ -148,3 +148,15 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> Non
     inputs = dict(zip(("x", "weight", "styles"), Case("bad").inputs(), strict=True))
     with pytest.raises(ValueError, match=message):
         unchecked(**{**inputs, **change})
+
+
+def test_one_samples_gradients_may_be_asked_for_one_by_one() -> None:
+    """The result is not kept where the weight's gradient tells the same; then that is made whoever asks."""
+    case = Case("alone", n=1)
+    expected = values_and_gradients(case.run, [t.double() for t in case.inputs()], "reference")[1:]
+    for which, wanted in enumerate(expected):
+        variables = [t.requires_grad_() for t in case.inputs()]
+        out = case.run(*variables, "cpu")
+        torch.manual_seed(1)
+        (found,) = torch.autograd.grad(out, [variables[which]], torch.randn(out.shape))
+        assert relative_error(found.double(), wanted) < 1e-5
