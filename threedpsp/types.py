@@ -82,6 +82,11 @@ class TriPlanes:
     def __len__(self) -> int:
         return self.features.shape[0]
 
+    def __getitem__(self, part: slice) -> TriPlanes:
+        """Some of them."""
+        background = None if self.background is None else self.background[part]
+        return TriPlanes(self.features[part], self.box_warp, self.plane_axes, background)
+
     def expand(self, n: int) -> TriPlanes:
         """One latent's planes seen by n cameras (no copy)."""
         if len(self) == n:

@@ -10,42 +10,71 @@ from typing import Any
 
 from ..errors import InputError
 from .command import Command
-from .option_types import Count, InputPath, OutputPath
+from .option_types import Count, InputPath, MaybePath, OutputPath
 
 
 @dataclass(frozen=True)
 class TrainTiny(Command):
     """Train the embedded tiny generator and its encoder anew.
 
-    It learns from portraits, on the CPU; the same command resumes a stopped run. The portraits come from
-    python -m threedpsp.training.portraits (its --help says how).
+    It learns from a bundle of people (python -m threedpsp.training.portraits --help says how to make one); the same
+    command resumes a stopped run, also with another number of workers or on another device.
     """
 
-    examples = ("threedpsp train-tiny portraits.safetensors -o runs/tiny --workers 2",)
+    examples = (
+        "threedpsp train-tiny people.safetensors -o runs/tiny",
+        "threedpsp train-tiny people.safetensors --init tiny --made-up made_up.safetensors --workers 2 -o runs/tiny",
+    )
 
-    portraits: InputPath = None
-    """The file of prepared portraits."""
+    people: InputPath = None
+    """The bundle of people to learn from."""
     output: OutputPath = Path("runs/tiny")
     """Folder for checkpoints, contact sheets and, at the end, weights/."""
+    made_up: MaybePath = None
+    """A second bundle, of made-up people (python -m threedpsp.training.augment.make)."""
+    validation: MaybePath = None
+    """A third one, of other people, on which figures are measured now and then."""
+    loss_networks: MaybePath = None
+    """A file with the networks of the losses (python -m threedpsp.training.loss_networks), for machines without their
+    packages."""
+    init: str = ""
+    """Weights to start from: tiny, or a folder with a generator and an encoder; by default training begins at nothing."""
     workers: Count = 0
-    """Processes that share the work, one thread each; 0: one for each processor core."""
+    """Processes that share the work, one thread each; 0: one for each processor core (one in all on a GPU)."""
+    batch: Count = 0
+    """Portraits of a step over all workers, half by their own latents and half by the encoder; 0: the preset's."""
     steps: Count = 0
     """Optimizer steps; 0: the preset's."""
 
     def run(self) -> int:
         """Trains, then writes output/weights."""
-        if self.portraits is None:
-            raise InputError("No portraits given. Example: threedpsp train-tiny portraits.safetensors -o runs/tiny")
-        from ..device import available_threads
+        if self.people is None:
+            raise InputError("No people given. Example: threedpsp train-tiny people.safetensors -o runs/tiny")
+        from ..device import available_threads, resolve_device
         from ..training.config import JointConfig
         from ..training.finish import main as finish
 
-        config = JointConfig(self.portraits, self.output, seed=self.seed)
+        device = resolve_device(self.device)
+        config = JointConfig(
+            self.people,
+            self.output,
+            made_up=self.made_up,
+            validation=self.validation,
+            loss_networks=self.loss_networks,
+            init=self.init,
+            device=str(device),
+            seed=self.seed,
+        )
         if self.steps:
             config = dataclasses.replace(config, steps=self.steps)
-        _launch(config, self.workers or available_threads(), logging.WARNING if self.quiet else logging.INFO)
+        if self.batch:
+            config = dataclasses.replace(
+                config, own_batch=self.batch // 2, encoder_batch=self.batch - self.batch // 2
+            )
+        workers = self.workers or (available_threads() if device.type == "cpu" else 1)
+        _launch(config, workers, logging.WARNING if self.quiet else logging.INFO)
         with self.waiting("write the weights"):
-            finish(self.portraits, self.output, self.output / "weights")
+            finish(self.people, self.output, self.output / "weights")
         self.result(f"weights: {self.output / 'weights'}", {"weights": self.output / "weights"})
         return 0
 

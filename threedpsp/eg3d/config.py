@@ -258,3 +258,14 @@ class GeneratorConfig:
                 clip_to_box=True,
             ),
         )
+
+    @staticmethod
+    def tiny_256() -> GeneratorConfig:
+        """The embedded model's next shape: finer planes, and super-resolution to 256 pixels."""
+        return dataclasses.replace(
+            GeneratorConfig.tiny(),
+            img_resolution=256,
+            plane_resolution=256,
+            sr_up=(False, True),
+            sr_channels=(32, 24),
+        )

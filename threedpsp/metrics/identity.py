@@ -6,6 +6,7 @@ below 0.6 dlib calls two faces one person.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,23 +66,18 @@ class DlibIdentity(nn.Module):
     output: Tensor
     mean: Tensor
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, state: Mapping[str, Tensor] | None = None) -> None:
         """Read the weights; the affine layer after each convolution is folded into it.
 
         Args:
             path: dlib's .dat file; default is the one in the package face-recognition-models.
+            state: the state_dict of another such network, instead of a file.
 
         Raises:
             MissingDependencyError: the package is not installed.
             WeightsError: the file does not hold this network.
         """
         super().__init__()
-        path = path or package_file(
-            "face-recognition-models",
-            f"models/{WEIGHTS_FILE}",
-            purpose="The identity measure",
-            install="face-recognition-models==0.3.0",
-        )
         self.first = nn.Conv2d(3, BLOCKS[0][0], 7, stride=2)
         before = (BLOCKS[0][0], *(channels for channels, _ in BLOCKS))
         self.blocks = nn.ModuleList(
@@ -89,10 +85,19 @@ class DlibIdentity(nn.Module):
         )
         self.register_buffer("output", torch.empty(BLOCKS[-1][0], EMBEDDING))
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1))
-        self._load(path)
+        if state is None:
+            self._load(path)
+        else:
+            self.load_state_dict(state)
         self.requires_grad_(False).train(False)
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path | None) -> None:
+        path = path or package_file(
+            "face-recognition-models",
+            f"models/{WEIGHTS_FILE}",
+            purpose="The identity measure",
+            install="face-recognition-models==0.3.0",
+        )
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         shapes = []
         for convolution in convolutions:

@@ -1,25 +1,26 @@
-"""A joint training's state on disk, one file for each worker."""
+"""A joint training's state on disk: one file, whatever the number of workers, and a small one beside it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
-from ..weights.torch_file import read_torch
+from ..errors import WeightsError
+from ..weights.recognise import START, read_safetensors
+from ..weights.write import write_safetensors
+from .encoders.state import from_text, pack_module, pack_optimizer, to_text, unpack_module, unpack_optimizer
 
 if TYPE_CHECKING:
     from .trainer import JointTrainer
 
-
-def checkpoint_path(trainer: JointTrainer) -> Path:
-    """The worker's checkpoint (the networks are the same in all, the latents are each worker's own)."""
-    return trainer.config.output / f"checkpoint_{trainer.rank}_of_{trainer.workers}.pt"
+CHECKPOINT, RESUME_POINT = "checkpoint.safetensors", "resume_point.safetensors"
+KIND, SMALL_KIND = "joint training", "joint training, small"
 
 
-def _networks(trainer: JointTrainer) -> dict[str, torch.nn.Module]:
+def networks(trainer: JointTrainer) -> dict[str, nn.Module]:
     """By their names in the checkpoint."""
     return {
         "generator": trainer.generator,
@@ -30,46 +31,86 @@ def _networks(trainer: JointTrainer) -> dict[str, torch.nn.Module]:
 
 
 def save(trainer: JointTrainer) -> None:
-    """All that resuming needs, replaced in one move; what goes on and what resumes do the same from here."""
-    trainer.carried = None
-    state = {
+    """All that resuming needs, and the averaged networks alone in fp16; each replaced in one move."""
+    optimizers = {"optimizer": trainer.optimizer, "latent_optimizer": trainer.latent_optimizer}
+    numbers: dict[str, object] = {
         "step": trainer.step,
-        **{name: network.state_dict() for name, network in _networks(trainer).items()},
-        "latent_avg": trainer.encoder.latent_avg,
-        "latents": trainer.latents.detach(),
-        "first_estimate": trainer.first_estimate,
-        "optimizer": trainer.optimizer.state_dict(),
-        "latent_optimizer": trainer.latent_optimizer.state_dict(),
-        "random": trainer.random.get_state(),
-        "batches": trainer.batches.state(),
+        "warm_from": trainer.warm_from,
+        "seconds": trainer.seconds,
+        "reported": trainer.reported,
     }
-    path = checkpoint_path(trainer)
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    tensors: dict[str, Tensor] = {"latents": trainer.latents.detach(), "latent_avg": trainer.encoder.latent_avg}
+    for name, network in networks(trainer).items():
+        tensors |= pack_module(name, network)
+    for name, optimizer in optimizers.items():
+        packed, numbers[name] = pack_optimizer(name, optimizer)
+        tensors |= packed
+    output = trainer.config.output
+    write_safetensors(output / CHECKPOINT, tensors, {"kind": KIND, "numbers": to_text(numbers)})
+    small = {"latent_avg": trainer.encoder.latent_avg}
+    for name, network in (("generator", trainer.generator_ema), ("encoder", trainer.encoder_ema)):
+        small |= pack_module(name, network)
+    halved = {name: t.half() if t.is_floating_point() else t for name, t in small.items()}
+    write_safetensors(output / RESUME_POINT, halved, {"kind": SMALL_KIND, "numbers": to_text({"step": trainer.step})})
 
 
 def resume(trainer: JointTrainer) -> bool:
-    """Go on from the checkpoint; False if there is none."""
-    path = checkpoint_path(trainer)
-    if not path.is_file():
-        return False
-    state = read_torch(path)
-    trainer.step = state["step"]
-    for name, network in _networks(trainer).items():
-        network.load_state_dict(state[name])
-    for encoder in (trainer.encoder, trainer.encoder_ema):
-        encoder.latent_avg.copy_(state["latent_avg"])
-    trainer.latents.data.copy_(state["latents"])
-    trainer.first_estimate = state.get("first_estimate")
-    if trainer.config.restart_optimizers:
-        trainer.warm_from = trainer.step
+    """Go on from the checkpoint, or from the small one (optimizers, averages and own latents begin anew then)."""
+    output = trainer.config.output
+    if (output / CHECKPOINT).is_file():
+        _resume_whole(trainer, output / CHECKPOINT)
+    elif (output / RESUME_POINT).is_file():
+        _resume_small(trainer, output / RESUME_POINT)
     else:
-        rates = [group["base"] for group in trainer.optimizer.param_groups]
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(trainer.optimizer.param_groups, rates, strict=True):
-            group["base"] = rate
-        trainer.latent_optimizer.load_state_dict(state["latent_optimizer"])
-        trainer.random.set_state(state["random"])
-        trainer.batches.restore(state["batches"])
+        return False
     return True
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Tensors and numbers of a file.
+
+    Raises:
+        WeightsError: damaged, or of another kind.
+    """
+    with open(path, "rb") as file:
+        start = file.read(START)
+    tensors, metadata = read_safetensors(path, start)
+    if metadata.get("kind") != kind:
+        raise WeightsError(f"{path} is no checkpoint of a {kind}.")
+    return tensors, from_text(metadata["numbers"])
+
+
+@torch.no_grad()
+def _resume_whole(trainer: JointTrainer, path: Path) -> None:
+    tensors, numbers = read(path, KIND)
+    trainer.step, trainer.warm_from = int(numbers["step"]), int(numbers["warm_from"])  # type: ignore[call-overload]
+    trainer.seconds, trainer.reported = float(numbers["seconds"]), int(numbers["reported"])  # type: ignore
+    for name, network in networks(trainer).items():
+        unpack_module(name, network, tensors)
+    _fill_latents(trainer, tensors["latent_avg"], tensors["latents"], path)
+    bases = [group["base"] for group in trainer.optimizer.param_groups]
+    for name, optimizer in (("optimizer", trainer.optimizer), ("latent_optimizer", trainer.latent_optimizer)):
+        unpack_optimizer(name, optimizer, tensors, numbers[name])  # type: ignore[arg-type]
+    for group, base in zip(trainer.optimizer.param_groups, bases, strict=True):
+        group["base"] = base  # the configuration's, which may have changed
+
+
+@torch.no_grad()
+def _resume_small(trainer: JointTrainer, path: Path) -> None:
+    tensors, numbers = read(path, SMALL_KIND)
+    trainer.step = trainer.warm_from = int(numbers["step"])  # type: ignore[call-overload]
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    for name, network in networks(trainer).items():
+        unpack_module(name.removesuffix("_ema"), network, tensors)
+    _fill_latents(trainer, tensors["latent_avg"], trainer.encoded_people(trainer.encoder, trainer.generator), path)
+
+
+def _fill_latents(trainer: JointTrainer, latent_avg: Tensor, latents: Tensor, path: Path) -> None:
+    if latents.shape != trainer.latents.shape:
+        raise WeightsError(
+            f"{path} has latents {list(latents.shape)}, but the people of this training need "
+            f"{list(trainer.latents.shape)}. Give the bundle that it was trained with, or another --output."
+        )
+    trainer.latents.data.copy_(latents)
+    for encoder in (trainer.encoder, trainer.encoder_ema):
+        encoder.latent_avg.copy_(latent_avg)

@@ -20,10 +20,10 @@ from ..encoder.config import EncoderConfig
 from ..encoder.encoder import Encoder, build_encoder
 from ..encoder.inversion import invert_steps
 from ..errors import InputError
-from ..preprocessing.landmark_model import mirror_index
 from ..weights.load import load_generator, save_encoder, save_generator
-from ..weights.torch_file import read_torch
 from .batches import Augmentation, PortraitBatches
+from .checkpoints import RESUME_POINT, SMALL_KIND, read
+from .encoders.state import unpack_module
 from .portraits import PortraitSet
 
 log = logging.getLogger(__name__)
@@ -31,25 +31,25 @@ log = logging.getLogger(__name__)
 COMPONENTS = 96  # of the portraits' w that z spans; the rest is what the encoder could not explain
 
 
-def load_networks(checkpoint: Path) -> tuple[Generator, Encoder]:
-    """The averaged networks of a joint training's checkpoint, in eval mode, the generator rounded to fp16."""
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint} does not exist; give the checkpoint of a joint training.")
-    state = read_torch(checkpoint)
-    generator = Generator(GeneratorConfig.tiny()).train(False).requires_grad_(False)
-    generator.load_state_dict({name: t.half().float() for name, t in state["generator_ema"].items()})
+def load_networks(resume_point: Path) -> tuple[Generator, Encoder]:
+    """The averaged networks of a joint training's small resume point, in eval mode."""
+    if not resume_point.is_file():
+        raise InputError(f"{resume_point} does not exist; give the {RESUME_POINT} of a joint training.")
+    tensors, _ = read(resume_point, SMALL_KIND)
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    generator = Generator(GeneratorConfig.tiny_256()).train(False).requires_grad_(False)
+    unpack_module("generator", generator, tensors)
     sizes = generator.config
     encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim))
-    encoder.load_state_dict(state["encoder_ema"])
-    encoder.latent_avg.copy_(state["latent_avg"])
+    unpack_module("encoder", encoder, tensors)
+    encoder.latent_avg.copy_(tensors["latent_avg"])
     return generator, encoder.requires_grad_(False)
 
 
 @torch.no_grad()
 def portrait_ws(generator: Generator, encoder: Encoder, portraits: PortraitSet, steps: int) -> Tensor:
     """ws [2N,L,w_dim] of all portraits and their mirror images."""
-    mirror_points = torch.from_numpy(mirror_index())
-    batches = PortraitBatches(portraits, mirror_points, seed=0)
+    batches = PortraitBatches(portraits, portraits.mirror_points, seed=0)
     rows = []
     for flip in (0.0, 1.0):
         augmentation = Augmentation(flip=flip, roll_degrees=0, shift=0, tint=0)
@@ -103,21 +103,18 @@ def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 300
     return error
 
 
-def main(portraits: Path, run: Path, output: Path, steps: int = 3, sample: int = 350) -> None:
+def main(people: Path, run: Path, output: Path, steps: int = 3, sample: int = 350) -> None:
     """Finish a run.
 
     Args:
-        portraits: what the training read.
+        people: what the training read.
         run: folder of the joint training.
         output: folder for generator.safetensors and encoder.safetensors.
         steps: encoder steps that make the portraits' ws.
         sample: portraits (and their mirror images) whose w mapping imitates.
     """
-    checkpoints = sorted(run.glob("checkpoint_0_of_*.pt"))
-    if not checkpoints:
-        raise InputError(f"No checkpoint in {run}.")
-    generator, encoder = load_networks(checkpoints[-1])
-    data = PortraitSet.load(portraits)
+    generator, encoder = load_networks(run / RESUME_POINT)
+    data = PortraitSet.load(people)
     data = data.take(list(range(0, len(data), max(len(data) // sample, 1))))
     ws = portrait_ws(generator, encoder, data, steps)
     error = fit_mapping(generator.backbone.mapping, ws.mean(1), Camera.from_label(data.label).label)

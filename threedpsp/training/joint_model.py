@@ -11,34 +11,38 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..camera import Camera
+from ..device import random_generator, resolve_device
 from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..eg3d.rays import camera_rays
-from ..eg3d.renderer import over_background, render_rays
+from ..eg3d.renderer import over_background, render_rays, sampling_numbers
 from ..encoder.config import EncoderConfig
-from ..encoder.encoder import build_encoder
-from ..encoder.inversion import compute_avg_image
-from ..metrics.identity import DlibIdentity
-from ..metrics.perceptual import STLPIPS
-from ..preprocessing.landmark_model import mirror_index
+from ..encoder.encoder import Encoder, build_encoder
+from ..encoder.inversion import compute_avg_image, invert_steps, resize_photo
 from ..types import TriPlanes
+from ..weights.load import load_encoder, load_generator
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches
 from .config import JointConfig
+from .draws import Place, Workers, draw_people, place
+from .encoders.rendered import derived_seed
+from .grow import grow_encoder, grow_generator, more_rows
 from .latents import principal_latents
+from .loss_networks import load_loss_networks
 from .losses import WHOLE, Window, cut
 from .portraits import PortraitSet
 
-WINDOW_SIDE = 64  # of the part of the photo's view that a step renders
+WINDOW_SIDE = 64  # rays of the part of the photo's view that a step renders
+REACH = 24  # rays that a window may be asked to lie beyond the picture's edges, so that it often lies at them
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A batch on its way through the ReStyle loop: where it stands after some steps."""
+    """The encoder's half of a batch on its way through the ReStyle loop: where it stands after `place.done` steps."""
 
+    place: Place
     batch: PortraitBatch
     ws: Tensor
     image: Tensor
-    steps: int
 
 
 class JointModel:
@@ -46,42 +50,78 @@ class JointModel:
 
     def __init__(self, config: JointConfig):
         self.config = config
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.workers = dist.get_world_size() if dist.is_initialized() else 1
+        running = dist.is_initialized()
+        self.workers = Workers(dist.get_rank(), dist.get_world_size()) if running else Workers()
+        self.device = resolve_device(config.device or None)
         torch.manual_seed(config.seed)
-        portraits = PortraitSet.load(config.portraits)
-        held = set(range(0, len(portraits), max(len(portraits) // max(config.held_out, 1), 1)))
-        self.train_set = portraits.take([i for i in range(len(portraits)) if i not in held])
-        self.dev_set = portraits.take(sorted(held))
-        mirror_points = torch.from_numpy(mirror_index())
-        mine = list(range(self.rank, len(self.train_set), self.workers))
-        self.batches = PortraitBatches(self.train_set.take(mine), mirror_points, config.seed + 1 + self.rank)
-        self.dev = PortraitBatches(self.dev_set, mirror_points, config.seed)
-        self.random = torch.Generator().manual_seed(config.seed + 101 + self.rank)
-        self.generator = Generator(GeneratorConfig.tiny())
-        _start_gently(self.generator)
+        self.people = PortraitSet.load(config.people)
+        self.batches = self._batches(self.people)
+        self.made_up = None if config.made_up is None else self._batches(PortraitSet.load(config.made_up))
+        self.random = random_generator(config.seed)
+        self.carried: Carried | None = None
+        self.first_estimate: Tensor | None = None
+        self.step = 0
+        self.perceptual, self.identity = load_loss_networks(config.loss_networks, self.device)
+        self._build_networks()
+
+    def _batches(self, people: PortraitSet) -> PortraitBatches:
+        return PortraitBatches(people, people.mirror_points, self.config.seed)
+
+    def _build_networks(self) -> None:
+        config = self.config
+        self.generator = Generator(GeneratorConfig.tiny_256())
         sizes = self.generator.config
+        self.encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), seed=config.seed).train()
         samples = config.samples
         self.rendering = dataclasses.replace(
             sizes.rendering, depth_resolution=samples, depth_resolution_importance=samples
         )
-        self.encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), seed=config.seed).train()
-        latents = principal_latents(self.train_set, sizes.w_dim)
-        self.encoder.latent_avg.copy_(latents.mean(0).expand_as(self.encoder.latent_avg))
-        self.latents = nn.Parameter(latents[mine])
-        self.first_estimate: Tensor | None = None
-        self.carried: Carried | None = None
+        latents = principal_latents(self.people, sizes.w_dim)[:, None].expand(-1, sizes.num_ws, -1)
+        if config.init:
+            latents = self._start_from(config.init)
+        else:
+            _start_gently(self.generator)
+        self.generator.backbone.mapping.requires_grad_(False)
+        self.latents = nn.Parameter(latents.to(self.device).contiguous())
+        if not config.init:
+            self.encoder.latent_avg.copy_(latents.mean(0, keepdim=True))
+        for network in (self.generator, self.encoder):
+            network.to(self.device)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.encoder_ema = copy.deepcopy(self.encoder).requires_grad_(False)
-        self.perceptual = STLPIPS("alex")
-        self.identity = DlibIdentity()
-        self.step = 0
+
+    @torch.no_grad()
+    def _start_from(self, init: str) -> Tensor:
+        """Fill the networks with trained ones, and skip the stages before them; the portraits' ws by the encoder."""
+        generator = load_generator(init, "cpu")
+        encoder = load_encoder(init, generator)
+        grow_generator(self.generator, generator)
+        grow_encoder(self.encoder, encoder)
+        self.step = self.config.handover_end
+        self.warm_from = self.step
+        return more_rows(self.encoded_people(encoder, generator), self.generator.config.num_ws)
+
+    @torch.no_grad()
+    def encoded_people(self, encoder: Encoder, generator: Generator) -> Tensor:
+        """ws [N,L,w_dim] of all people, after three steps of an encoder."""
+        rows = []
+        for start in range(0, len(self.people), 16):
+            batch = self.batches.make(torch.arange(start, min(start + 16, len(self.people))), NONE)
+            batch = batch.to(generator.device)
+            *_, last = invert_steps(encoder, generator, batch.image, batch.camera, 3)
+            rows.append(last.ws)
+        return torch.cat(rows)
 
     @property
     def encoder_share(self) -> float:
-        """Share of latents that come from the encoder, 0..1."""
+        """Share of latents in the encoder's half that come from the encoder, 0..1."""
         c = self.config
         return min(max((self.step - c.handover_start) / max(c.handover_end - c.handover_start, 1), 0.0), 1.0)
+
+    def reseed(self) -> None:
+        """Random numbers of this worker in this step."""
+        seed = derived_seed(self.config.seed, f"worker {self.workers.rank} of {self.workers.count}", self.step)
+        self.random.manual_seed(seed)
 
     @torch.no_grad()
     def average_image(self) -> Tensor:
@@ -90,12 +130,38 @@ class JointModel:
             self.first_estimate = compute_avg_image(self.generator, self.encoder.latent_avg, IMAGE_SIDE)
         return self.first_estimate
 
-    def next_batch(self) -> PortraitBatch:
-        """A new batch, or the last one for another step of the loop."""
+    def own_half(self) -> PortraitBatch:
+        """This worker's portraits of the step that are rendered from their own latents, as they are."""
         c = self.config
+        index = draw_people(self.people.large, c.own_batch, c.large_share, c.seed, "own", self.step)
+        return self.batches.make(index[self.workers.share(c.own_batch)], NONE).to(self.device)
+
+    def encoder_half(self) -> PortraitBatch:
+        """This worker's portraits for the encoder: new ones, or the last ones for another step of the loop."""
+        c, here = self.config, place(self.step)
+        if self.carried is not None and (self.carried.place.group, self.carried.place.done) == (here.group, here.done):
+            return self.carried.batch
+        self.carried = None
+        share = self.workers.share(c.encoder_batch)
         if self.encoder_share < 1:
-            return self.batches.draw(c.batch, NONE)
-        return self.batches.draw(c.batch, Augmentation()) if self.carried is None else self.carried.batch
+            index = draw_people(self.people.large, c.encoder_batch, c.large_share, c.seed, "encoder", self.step)
+            return self.batches.make(index[share], NONE).to(self.device)
+        choice = random_generator(derived_seed(c.seed, "kind", here.group))
+        made_up = torch.rand([], generator=choice).item() < c.made_up_share
+        batches = self.made_up if made_up and self.made_up is not None else self.batches
+        index = draw_people(batches.set.large, c.encoder_batch, c.large_share, c.seed, "encoder", here.group)
+        batches.random.manual_seed(derived_seed(c.seed, f"augmentation {self.workers.rank}", here.group))
+        return batches.make(index[share], Augmentation()).to(self.device)
+
+    @torch.no_grad()
+    def carry(self, batch: PortraitBatch, ws: Tensor, planes: TriPlanes) -> None:
+        """Keep what the encoder's half needs for another step of the loop, if it is to have one."""
+        after = place(self.step + 1)
+        if self.encoder_share < 1 or after.done == 0:
+            self.carried = None
+            return
+        image = resize_photo(self.picture(planes, ws, batch.camera)[0], IMAGE_SIDE)
+        self.carried = Carried(after, batch, ws.detach(), image)
 
     def features(
         self, planes: TriPlanes, camera: Camera, side: int, window: Window = WHOLE
@@ -105,11 +171,13 @@ class JointModel:
         The samples are jittered.
         """
         rays = camera_rays(camera, side, *window)
-        out = render_rays(planes, self.generator.decoder.mlp(), rays, self.rendering, generator=self.random)
+        n, m, _ = rays.origins.shape
+        jitter, u = sampling_numbers(n, m, self.rendering, self.random, self.device)
+        out = render_rays(planes, self.generator.decoder.mlp(), rays, self.rendering, jitter=jitter, u=u)
         background = planes.background
         assert background is not None
         if window is not WHOLE:
-            background = cut(background, window)  # as many texels as rays
+            background = cut(resize_photo(background, side), window)  # as many texels as rays
         height, width = background.shape[2:] if window is not WHOLE else (side, side)
         shape = (len(planes), 1, height, width)
         opacity, depth = out.opacity.reshape(shape), out.depth.reshape(shape)
@@ -117,14 +185,17 @@ class JointModel:
         return over_background(features, opacity, background), opacity, depth
 
     def picture(self, planes: TriPlanes, ws: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-        """The whole image [N,3,128,128], its opacity and depth."""
+        """The whole image [N,3,R,R], and its opacity and depth at the side of its rays."""
         features, opacity, depth = self.features(planes, camera, IMAGE_SIDE)
         return self.generator.superresolution(features[:, :3], features, ws), opacity, depth
 
     def face_window(self) -> Window:
-        """A random window that shows much of the face."""
+        """A random window: half of them show much of the face, the others lie anywhere, often at an edge."""
         room = IMAGE_SIDE - WINDOW_SIDE
-        draw = torch.randn(2, generator=self.random) * room / 5 + room / 2
+        if torch.rand([], generator=self.random) < 0.5:
+            draw = torch.randn(2, generator=self.random) * room / 5 + room / 2
+        else:
+            draw = torch.rand(2, generator=self.random) * (room + 2 * REACH) - REACH
         top, left = draw.round().clamp(0, room).int().tolist()
         return slice(top, top + WINDOW_SIDE), slice(left, left + WINDOW_SIDE)
 
@@ -136,4 +207,3 @@ def _start_gently(generator: Generator) -> None:
             if name.endswith("affine.weight"):
                 parameter.mul_(0.1)
         generator.decoder.net[2].weight[0].mul_(4)  # type: ignore[index]
-    generator.backbone.mapping.requires_grad_(False)

@@ -34,6 +34,12 @@ def shrink(x: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(x, IMAGE_SIDE // side) if side < IMAGE_SIDE else x
 
 
+def soften_small(image: Tensor, large: Tensor) -> Tensor:
+    """[N,C,h,w]: where `large` [N] is not set, only what half the resolution holds is left."""
+    coarse = F.interpolate(F.avg_pool2d(image, 2), scale_factor=2, mode="bilinear", align_corners=False)
+    return torch.where(large[:, None, None, None], image, coarse)
+
+
 def face_depth(batch: PortraitBatch, side: int) -> tuple[Tensor, Tensor]:
     """Depth and where it is known, both [N,1,side,side]."""
     share = shrink(batch.face, side)
@@ -93,6 +99,18 @@ def impossible(points: Tensor, mask: Tensor, camera: Camera) -> Tensor:
     return empty | (points[..., 2] < OCCIPUT) | (points[..., 2] > NOSE_TIP)
 
 
+def roughness_loss(planes: TriPlanes) -> Tensor:
+    """Mean absolute second difference of the planes' features along rows and columns, in their standard deviations."""
+    features = planes.features
+    spread = features.detach().std().clamp_min(1e-3)
+    total = features.new_zeros([])
+    for axis in (2, 3):
+        length = features.shape[axis] - 2
+        before, here, after = (features.narrow(axis, i, length) for i in range(3))
+        total = total + (before - 2 * here + after).abs().mean()
+    return total / spread
+
+
 def backdrop_loss(planes: TriPlanes, batch: PortraitBatch) -> Tensor:
     """The background's colours as around the person, and all its features smooth where the person hides it."""
     assert planes.background is not None
@@ -108,10 +126,10 @@ def backdrop_loss(planes: TriPlanes, batch: PortraitBatch) -> Tensor:
 def shell_loss(generator: Generator, planes: TriPlanes, mesh: Tensor, random: torch.Generator) -> Tensor:
     """Empty just outside the surface of the face, dense just inside; the mesh [N,468,3] is in units of the world."""
     n, points = len(mesh), 384
-    pick = torch.randint(0, mesh.shape[1], (n, points), generator=random)
+    pick = torch.randint(0, mesh.shape[1], (n, points), generator=random).to(mesh.device)
     surface = mesh.gather(1, pick[..., None].expand(-1, -1, 3))
-    outward = F.normalize(surface - torch.tensor([0.0, 0.0, 0.02]), dim=-1)
-    draw = torch.rand(2, n, points, 1, generator=random)
+    outward = F.normalize(surface - surface.new_tensor([0.0, 0.0, 0.02]), dim=-1)
+    draw = torch.rand(2, n, points, 1, generator=random).to(mesh)
     outside = surface + outward * (0.02 + 0.12 * draw[0])
     inside = surface - outward * (0.01 + 0.05 * draw[1])
     raw, _ = kernels.query_points(
@@ -131,6 +149,7 @@ def hull_loss(generator: Generator, planes: TriPlanes, batch: PortraitBatch, ran
     place = (torch.rand(n, points, 3, generator=random) * 2 - 1) * half
     place[:, ::4, 2] = OCCIPUT - (half + OCCIPUT) * torch.rand(n, points // 4, generator=random)
     place[:, 1::8, 2] = NOSE_TIP + (half - NOSE_TIP) * torch.rand(n, points // 8, generator=random)
+    place = place.to(batch.mask)
     raw, _ = kernels.query_points(planes.features, planes.plane_axes, generator.decoder.mlp(), place, planes.box_warp)
     empty = impossible(place, batch.mask, batch.camera)
     return 0.05 * (F.softplus(raw[..., 0] - 1) * empty).mean()

@@ -8,55 +8,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..encoder.inversion import N_ITERS
 from ..types import TriPlanes
-from .batches import IMAGE_SIDE, PortraitBatch, eye_and_mouth_weight, eye_strip
-from .joint_model import Carried, JointModel
+from .batches import IMAGE_SIDE, PortraitBatch, eye_and_mouth_weight, feature_strips
+from .joint_model import WINDOW_SIDE, JointModel
 from .losses import (
+    Window,
     backdrop_loss,
     cut,
     floater_loss,
     hull_loss,
     projected,
+    roughness_loss,
     shell_loss,
     shrink,
     smooth_loss,
+    soften_small,
     solid_loss,
     surface_loss,
 )
 
 COARSE_SIDE = 32
-MARGIN = 4  # of the window, not compared
+MARGIN = 4  # rays of the window beside the rest of the picture, which are not compared
 
 
-def latents_of(model: JointModel, batch: PortraitBatch) -> tuple[Tensor, dict[str, Tensor]]:
-    """ws [N,L,w_dim] from the portraits' own latents or from the encoder, and the losses that tie the two."""
-    own = model.latents[batch.index]
-    rows = model.generator.config.num_ws
-    losses: dict[str, Tensor] = {}
-    waiting = model.step < model.config.encoder_start or (model.encoder_share == 0 and model.step % 2)
-    if waiting:
-        return own[:, None].expand(-1, rows, -1), {"latent": 0.005 * own.square().mean()}
-    before = model.carried
-    estimate = model.average_image().expand_as(batch.image) if before is None else before.image
-    start = model.encoder.latent_avg if before is None else before.ws
-    encoded = start + model.encoder(torch.cat([batch.image, estimate], 1), batch.camera)
-    share = model.encoder_share
-    losses["latent"] = 0.005 * (own.square().mean() if share < 1 else encoded.square().mean())
-    mean = encoded.mean(1, keepdim=True)
-    losses["rows"] = 0.01 * (encoded - mean).square().mean()
-    if share < 1:
-        losses["regress"] = (encoded - own.detach()[:, None]).square().mean() * (0.5 if share == 0 else 0.1)
-    if before is None and torch.rand([], generator=model.random) < 0.15:
-        encoded = mean.expand_as(encoded)  # so that a single w, as mapping gives, renders well too
-    use = (torch.rand(len(own), 1, 1, generator=model.random) < share).float()
-    return use * encoded + (1 - use) * own[:, None], losses
-
-
-def batch_losses(model: JointModel, batch: PortraitBatch) -> dict[str, Tensor]:
-    """All weighted losses of one batch."""
+def batch_losses(model: JointModel) -> tuple[dict[str, Tensor], Tensor]:
+    """All weighted losses of the step, and the indices of the portraits whose own latents they depend on."""
     c = model.config
-    ws, losses = latents_of(model, batch)
+    own, seen = model.own_half(), model.encoder_half()
+    ws, losses, touched = latents_of(model, own, seen)
+    batch = PortraitBatch.cat([own, seen])
     planes = model.generator.planes(ws)
     if model.step < c.coarse_steps:
         features, opacity, depth = model.features(planes, batch.camera, COARSE_SIDE)
@@ -66,13 +46,55 @@ def batch_losses(model: JointModel, batch: PortraitBatch) -> dict[str, Tensor]:
         losses |= photo_losses(model, ws, planes, batch)
     losses["shell"] = shell_loss(model.generator, planes, batch.mesh, model.random)
     losses["hull"] = hull_loss(model.generator, planes, batch, model.random)
-    if model.step % 4 == 1 or model.step < c.coarse_steps:
+    kind, half = model.step % 4, (model.step // 4) % 2 * len(own)  # a portrait of either half in turn
+    if kind == 1 or model.step < c.coarse_steps:
         losses |= mirror_losses(model, planes, batch)
-    elif model.step % 4 == 2:
-        losses |= novel_losses(model, ws[:1], first_of(planes), batch)
-    elif model.step % 4 == 3:
-        losses |= identity_losses(model, ws[:1], first_of(planes), batch)
-    return losses
+        losses["roughness"] = c.roughness_weight * roughness_loss(planes)
+    elif kind == 2:
+        losses |= novel_losses(model, ws[half : half + 1], planes[half : half + 1], batch[half : half + 1])
+    elif kind == 3:
+        losses |= identity_losses(model, ws[half : half + 1], planes[half : half + 1], batch[half : half + 1])
+    model.carry(seen, ws[len(own) :], planes[len(own) :])
+    return losses, touched
+
+
+def latents_of(
+    model: JointModel, own: PortraitBatch, seen: PortraitBatch
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """ws [N,L,w_dim] of both halves of the batch, the losses that tie them, and whose own latents were used."""
+    latents = model.latents[own.index]
+    losses = {"latent": 0.005 * latents.square().mean(), "rows": 0.01 * spread_of_rows(latents)}
+    share = model.encoder_share
+    if model.step >= model.config.encoder_start:
+        answer = model.encoder.latent_avg + encode(model, own.image, model.average_image().expand_as(own.image), own)
+        losses["regress"] = (answer - latents.detach()).square().mean() * (0.5 if share < 1 else 0.2)
+    if share == 0:
+        others = model.latents[seen.index]
+        return torch.cat([latents, others]), losses, torch.cat([own.index, seen.index])
+    before = model.carried
+    estimate = model.average_image().expand_as(seen.image) if before is None else before.image
+    start = model.encoder.latent_avg if before is None else before.ws
+    encoded = start + encode(model, seen.image, estimate, seen)
+    losses["latent"] = losses["latent"] + 0.005 * encoded.square().mean()
+    losses["rows"] = losses["rows"] + 0.01 * spread_of_rows(encoded)
+    touched = own.index
+    if before is None and torch.rand([], generator=model.random) < 0.15:
+        encoded = encoded.mean(1, keepdim=True).expand_as(encoded)  # so that one w, as mapping gives, renders well too
+    if share < 1:
+        use = (torch.rand(len(seen), 1, 1, generator=model.random) < share).to(encoded)
+        encoded = use * encoded + (1 - use) * model.latents[seen.index]
+        touched = torch.cat([own.index, seen.index])
+    return torch.cat([latents, encoded]), losses, touched
+
+
+def encode(model: JointModel, photo: Tensor, estimate: Tensor, batch: PortraitBatch) -> Tensor:
+    """The encoder's step in W+."""
+    return model.encoder(torch.cat([photo, estimate], 1), batch.camera)
+
+
+def spread_of_rows(ws: Tensor) -> Tensor:
+    """Mean squared distance of the rows to their mean: W+ near W is where other views hold."""
+    return (ws - ws.mean(1, keepdim=True)).square().mean()
 
 
 def photo_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
@@ -81,46 +103,52 @@ def photo_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Portra
     features, opacity, depth = model.features(planes, batch.camera, IMAGE_SIDE, window)
     raw = features[:, :3]
     image = model.generator.superresolution.blocks(raw, features, ws)
-    photo, weight = cut(batch.image, window), cut(eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE), window)
-    model.carried = carry(model, ws, planes, batch)
     losses = {
-        "raw": ((raw - photo).abs() * weight).mean(),
+        "raw": (
+            (raw - cut(batch.image, window)).abs() * cut(eye_and_mouth_weight(batch.landmarks, IMAGE_SIDE), window)
+        ).mean(),
         "surface": surface_loss(opacity, depth, batch, IMAGE_SIDE, window),
         "smooth": 8 * smooth_loss(depth, batch, IMAGE_SIDE, window),
         "backdrop": 0.3 * backdrop_loss(planes, batch),
     }
-    inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))  # convolutions see zeros beyond the window
-    image, photo, weight = cut(image, inner), cut(photo, inner), cut(weight, inner)
-    losses["image"] = ((image - photo).abs() * weight).mean()
-    corner = window[0].start + MARGIN, window[1].start + MARGIN
-    eyes = [eye_strip(t, batch.landmarks, corner) for t in (image, photo)]
-    losses["eyes"] = model.config.eyes_weight * model.perceptual(*eyes).mean()
-    if model.step % 2:  # look closer
-        image, photo = (F.interpolate(t, scale_factor=2, mode="bilinear") for t in (image, photo))
+    side = model.generator.config.img_resolution
+    scale = side // IMAGE_SIDE
+    inner = _compared(window)
+    inside = tuple(slice((i.start - w.start) * scale, (i.stop - w.start) * scale) for i, w in zip(inner, window))
+    there = tuple(slice(i.start * scale, i.stop * scale) for i in inner)
+    landmarks = batch.landmarks * scale
+    image, photo = cut(image, inside), cut(batch.large_image, there)
+    image, photo = (soften_small(t, batch.large) for t in (image, photo))
+    losses["image"] = ((image - photo).abs() * cut(eye_and_mouth_weight(landmarks, side), there)).mean()
+    corner = there[0].start, there[1].start
+    strips = [feature_strips(t, landmarks, corner) for t in (image, photo)]
+    losses["features"] = model.config.features_weight * model.perceptual(*strips).mean()
     losses["perceptual"] = model.config.perceptual_weight * model.perceptual(image, photo).mean()
     return losses
 
 
-@torch.no_grad()
-def carry(model: JointModel, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> Carried | None:
-    """What the batch needs for another step of the loop, if it is to have one."""
-    done = 1 if model.carried is None else model.carried.steps + 1
-    again = torch.rand([], generator=model.random) < model.config.loop_share
-    if model.encoder_share < 1 or done == N_ITERS or not again:
-        return None
-    return Carried(batch, ws.detach(), model.picture(planes, ws, batch.camera)[0], done)
+def _compared(window: Window) -> Window:
+    """The window without a margin where the picture goes on, because convolutions saw zeros there."""
+    first = [w.start + (MARGIN if w.start > 0 else 0) for w in window]
+    last = [w.stop - (MARGIN if w.start + WINDOW_SIDE < IMAGE_SIDE else 0) for w in window]
+    return slice(first[0], last[0]), slice(first[1], last[1])
 
 
 def identity_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
-    """The whole picture of the batch's first portrait: colours, perception, and who it is."""
-    c, photo, landmarks = model.config, batch.image[:1], batch.landmarks[:1]
-    image, *_ = model.picture(planes, ws, batch.camera[:1])
-    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)[:1]
+    """The whole picture of one portrait: colours, perception, and who it is."""
+    c = model.config
+    image = shrink_to(model.picture(planes, ws, batch.camera)[0], IMAGE_SIDE)
+    difference = model.identity.embed(image, batch.landmarks) - target_embedding(model, batch)
     return {
-        "squared": 6 * (image - photo).square().mean(),
-        "perceptual_whole": c.perceptual_weight * model.perceptual(image, photo).mean(),
+        "squared": 6 * (image - batch.image).square().mean(),
+        "perceptual_whole": c.perceptual_weight * model.perceptual(image, batch.image).mean(),
         "identity": c.identity_weight * difference.square().sum(1).mean(),
     }
+
+
+def shrink_to(image: Tensor, side: int) -> Tensor:
+    """[N,C,R,R] -> [N,C,side,side], area mean."""
+    return F.adaptive_avg_pool2d(image, side)
 
 
 @torch.no_grad()
@@ -144,25 +172,21 @@ def mirror_losses(model: JointModel, planes: TriPlanes, batch: PortraitBatch) ->
 
 
 def novel_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
-    """A view that no photo shows, of the batch's first portrait: solid, and recognisably the same person."""
+    """A view of one portrait that no photo shows: solid, and recognisably the same person."""
     draw = torch.rand(2, generator=model.random)
-    yaw = batch.camera.yaw_degrees[:1] + (draw[0] - 0.5) * 60
-    camera = model.generator.config.camera_sphere.at(yaw, batch.camera.pitch_degrees[:1] + (draw[1] - 0.5) * 20)
+    yaw = batch.camera.yaw_degrees.cpu() + (draw[0] - 0.5) * 60
+    pitch = batch.camera.pitch_degrees.cpu() + (draw[1] - 0.5) * 20
+    camera = model.generator.config.camera_sphere.at(yaw, pitch).to(model.device)
     if model.step < model.config.handover_start // 2:
         _, opacity, _ = model.features(planes, camera, COARSE_SIDE)
         return {"solid": 0.2 * solid_loss(opacity)}
     image, opacity, depth = model.picture(planes, ws, camera)
-    landmarks = projected(batch.mesh[:1], camera, IMAGE_SIDE)
-    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)[:1]
+    image = shrink_to(image, IMAGE_SIDE)
+    landmarks = projected(batch.mesh, camera, IMAGE_SIDE)
+    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)
     return {
         "solid": 0.2 * solid_loss(opacity),
         "floater": floater_loss(opacity, depth, camera, batch),
-        "novel_backdrop": ((image - batch.backdrop[:1]).abs() * (1 - opacity).detach()).mean(),
+        "novel_backdrop": ((image - batch.backdrop).abs() * (1 - opacity).detach()).mean(),
         "novel": model.config.novel_weight * difference.square().sum(1).mean(),
     }
-
-
-def first_of(planes: TriPlanes) -> TriPlanes:
-    """The first latent's planes."""
-    assert planes.background is not None
-    return dataclasses.replace(planes, features=planes.features[:1], background=planes.background[:1])

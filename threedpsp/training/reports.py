@@ -28,11 +28,9 @@ class LossMeans:
         return means
 
 
-def progress_line(
-    config: JointConfig, step: int, workers: int, seconds_a_step: float, means: Mapping[str, float]
-) -> str:
+def progress_line(config: JointConfig, step: int, seconds_a_step: float, means: Mapping[str, float]) -> str:
     """Where the training is, how fast, how long it will take, and its losses."""
-    images = config.batch * workers / seconds_a_step
+    images = (config.own_batch + config.encoder_batch) / seconds_a_step
     minutes = (config.steps - step) * seconds_a_step / 60
     losses = "  ".join(f"{name} {mean:.4f}" for name, mean in means.items())
     return f"step {step}  {images:.2f} images/s  {minutes:.0f} min left  {losses}"

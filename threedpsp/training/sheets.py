@@ -1,4 +1,4 @@
-"""Contact sheets during training: what the held-out (or, early, the trained) portraits look like."""
+"""Contact sheets during training: what validation people (or, early, those trained on) look like."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from ..encoder.inversion import N_ITERS, invert_steps
-from ..metrics.pixel import psnr
 from ..types import Render
+from .batches import PortraitBatches
+from .portraits import PortraitSet
 
 if TYPE_CHECKING:
     from .trainer import JointTrainer
 
 ROWS = 12
+VIEWS = ((-30.0, 0.0), (30.0, 0.0), (0.0, 15.0))  # yaw and pitch, degrees
 
 
 def depth_picture(render: Render) -> Tensor:
@@ -28,45 +30,38 @@ def depth_picture(render: Render) -> Tensor:
 
 
 @torch.no_grad()
-def save_training_sheet(trainer: JointTrainer, path: Path) -> str:
-    """Photo, reconstruction, depth, and views at -30 and 30 degrees to the side and 15 up.
+def save_training_sheet(trainer: JointTrainer, path: Path) -> None:
+    """Two columns of rows: photo, reconstruction, depth, and views at -30 and 30 degrees to the side and 15 up.
 
-    Returns the measures of pixels, looks and identity as text.
+    The left half shows people trained on, by their own latents; the right half validation people by the encoder (or,
+    where there are none, people trained on).
     """
     generator = trainer.generator_ema
-    figures: list[Tensor] = []
-    rows: list[Tensor] = []
-    encoded = trainer.encoder_share > 0
-    batches = trainer.dev if encoded else trainer.batches
-    count = len(batches.set) if encoded else ROWS
-    for start in range(0, count, 4):
-        batch = batches.make(torch.arange(start, min(start + 4, count)))
-        if encoded:
-            *_, last = invert_steps(trainer.encoder_ema, generator, batch.image, batch.camera, N_ITERS)
-            ws = last.ws
-        else:
-            ws = trainer.latents[batch.index][:, None].expand(-1, generator.config.num_ws, -1)
-        planes = generator.planes(ws)
-        own = generator.render(planes, ws, batch.camera)
-        image = own.image.clamp(-1, 1)
-        figures.append(
-            torch.stack(
-                [
-                    psnr(image, batch.image),
-                    trainer.perceptual(image, batch.image),
-                    trainer.identity.distance(image, batch.image, batch.landmarks),
-                ]
-            )
-        )
-        if start < ROWS:
+    people = trainer.batches
+    if trainer.config.validation is not None:
+        held_out = PortraitSet.load(trainer.config.validation)
+        people = PortraitBatches(held_out, held_out.mirror_points, trainer.config.seed)
+    columns = []
+    for batches, encoded in ((trainer.batches, False), (people, True)):
+        rows = []
+        for index in spread(len(batches.set), ROWS // 2).split(1):
+            batch = batches.make(index).to(trainer.device)
+            ws = trainer.latents[batch.index]
+            if encoded:
+                *_, last = invert_steps(trainer.encoder_ema, generator, batch.image, batch.camera, N_ITERS)
+                ws = last.ws
+            planes = generator.planes(ws)
+            own = generator.render(planes, ws, batch.camera)
             views = [
-                generator.render(planes, ws, generator.config.camera_sphere.at(yaw, pitch).expand(len(ws))).image
-                for yaw, pitch in ((-30.0, 0.0), (30.0, 0.0), (0.0, 15.0))
+                generator.render(planes, ws, generator.config.camera_sphere.at(yaw, pitch)).image
+                for yaw, pitch in VIEWS
             ]
-            rows.append(torch.cat([batch.image, image, depth_picture(own), *views], 3))
-    sheet = torch.cat(rows).clamp(-1, 1).add(1).mul(127.5).byte().permute(0, 2, 3, 1).numpy()
-    half = len(sheet) // 2
-    columns = [np.concatenate(list(part)) for part in (sheet[:half], sheet[half : 2 * half])]
-    Image.fromarray(np.concatenate(columns, 1)).save(path)
-    values = torch.cat(figures, 1).mean(1).tolist()
-    return f"PSNR {values[0]:.2f}  ST-LPIPS(alex) {values[1]:.4f}  identity {values[2]:.3f}"
+            rows.append(torch.cat([batch.large_image, own.image, depth_picture(own), *views], 3))
+        columns.append(torch.cat(rows, 2))
+    sheet = torch.cat(columns, 3)[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(np.ascontiguousarray(sheet)).save(path)
+
+
+def spread(n: int, count: int) -> Tensor:
+    """Up to `count` indices spread over n."""
+    return torch.linspace(0, n - 1, min(n, count)).long()

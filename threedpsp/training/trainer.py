@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from .checkpoints import resume, save
+from . import checkpoints
 from .config import JointConfig
 from .joint_model import JointModel
 from .objective import batch_losses
 from .reports import LossMeans, progress_line
 from .sheets import save_training_sheet
+from .validation import measure, validation_line
 
 log = logging.getLogger(__name__)
+
+WARM_UP = 100
+EMA_DECAY = 0.998
 
 
 class JointTrainer(JointModel):
     """One worker: networks and data, and how they change."""
 
     def __init__(self, config: JointConfig):
-        super().__init__(config)
         self.warm_from = 0
+        super().__init__(config)
+        self.seconds = 0.0
+        self.reported = 0
         self.means = LossMeans()
         self._make_optimizers()
 
@@ -44,71 +52,116 @@ class JointTrainer(JointModel):
     def learning_rate_factor(self) -> float:
         """Warm-up over 100 steps, flat, then linear to zero."""
         left = (self.config.steps - self.step) / max(self.config.steps * self.config.decay_share, 1)
-        return min(1.0, (self.step - self.warm_from + 1) / 100, max(left, 0.02))
+        return min(1.0, (self.step - self.warm_from + 1) / WARM_UP, max(left, 0.02))
 
     def train_step(self) -> None:
         """Draw, backpropagate, average over workers, update."""
-        c = self.config
-        batch = self.next_batch()
-        losses = batch_losses(self, batch)
+        started = time.monotonic()
+        self.reseed()
         self.optimizer.zero_grad(set_to_none=False)
         self.latents.grad = None
-        sum(losses.values(), torch.zeros([])).backward()
-        self._average_gradients()
+        losses, touched = batch_losses(self)
+        sum(losses.values(), torch.zeros([], device=self.device)).backward()
+        average([p.grad for p in self.shared if p.grad is not None])
         factor = self.learning_rate_factor()
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
         torch.nn.utils.clip_grad_norm_(self.shared, 5.0)
         self.optimizer.step()
-        if self.latents.grad is not None:
-            rows = batch.index.unique()
-            gradient = self.latents.grad[rows]
-            self.latents.grad = torch.sparse_coo_tensor(rows[None], gradient, self.latents.shape, check_invariants=True)
-            self.latent_optimizer.param_groups[0]["lr"] = c.latent_lr * factor
-            self.latent_optimizer.step()
-        keep = min(0.995, (1 + self.step) / (10 + self.step))
+        self._update_latents(touched, factor)
+        keep = min(EMA_DECAY, (1 + self.step - self.warm_from) / (10 + self.step - self.warm_from))
         with torch.no_grad():
             for ema, live in ((self.generator_ema, self.generator), (self.encoder_ema, self.encoder)):
                 torch._foreach_lerp_(list(ema.parameters()), list(live.parameters()), 1 - keep)
         self.means.add(losses)
         self.step += 1
+        self.seconds += time.monotonic() - started
 
-    def _average_gradients(self) -> None:
-        if self.workers == 1:
+    def _update_latents(self, touched: Tensor, factor: float) -> None:
+        """The same step of the same rows in every worker."""
+        gradient = self.latents.grad
+        if gradient is None:
             return
-        gradients = [p.grad for p in self.shared if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
-        dist.all_reduce(flat)
-        flat /= self.workers
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        rows, values = of_all(touched.to(self.device)), of_all(gradient[touched]) / self.workers.count
+        rows, order = torch.unique(rows, return_inverse=True)
+        # a portrait that is in the batch twice has its whole gradient in each of its rows: their mean, not their sum
+        counts = torch.zeros(len(rows), device=self.device).index_add_(0, order, torch.ones_like(order, dtype=values.dtype))
+        summed = torch.zeros(len(rows), *values.shape[1:], device=self.device).index_add_(0, order, values)
+        summed /= counts[:, None, None]
+        self.latents.grad = torch.sparse_coo_tensor(rows[None], summed, self.latents.shape, check_invariants=True)
+        self.latent_optimizer.param_groups[0]["lr"] = self.config.latent_lr * factor
+        self.latent_optimizer.step()
 
     def save(self) -> None:
-        """Write this worker's checkpoint."""
-        save(self)
+        """Write the checkpoint and the small resume point; one worker does, all forget what they carry."""
+        self.carried = None
+        if self.workers.rank == 0:
+            checkpoints.save(self)
+        if dist.is_initialized():
+            dist.barrier()
 
     def resume(self) -> bool:
-        """Go on from this worker's checkpoint, if there is one."""
-        return resume(self)
+        """Go on from the checkpoint, if there is one."""
+        return checkpoints.resume(self)
 
-    def _report(self, seconds_a_step: float) -> None:
-        log.info("%s", progress_line(self.config, self.step, self.workers, seconds_a_step, self.means.take()))
+    def report(self) -> None:
+        """A contact sheet and the figures on the validation set."""
+        if self.workers.rank == 0:
+            save_training_sheet(self, self.config.output / f"sheet_{self.step:06d}.png")
+            if self.config.validation is not None:
+                log.info("step %d  %s", self.step, validation_line(measure(self)))
+        if dist.is_initialized():
+            dist.barrier()
 
     def run(self) -> None:
-        """Until `config.steps`."""
+        """Until `config.steps`; a checkpoint is written on every way out that leaves time for it."""
         c = self.config
         if self.resume():
             log.info("resumed at step %d", self.step)
-        started, first = time.monotonic(), self.step
+        saved = logged = self.seconds
+        first = self.step
         while self.step < c.steps:
             self.train_step()
-            if self.step % 50 == 0:
-                now = time.monotonic()
-                if self.rank == 0:
-                    self._report((now - started) / max(self.step - first, 1))
-                started, first = now, self.step
-            if self.step % c.save_every == 0 or self.step == c.steps:
+            if self.step % 50 == 0 or self.step == c.steps:
+                if self.workers.rank == 0:
+                    pace = (self.seconds - logged) / max(self.step - first, 1)
+                    log.info("%s", progress_line(c, self.step, pace, self.means.take()))
+                logged, first = self.seconds, self.step
+            now = agreed(self.seconds, self.device)
+            report_due = now > (self.reported + 1) * c.report_minutes * 60 or self.step == c.steps
+            if now - saved > c.save_minutes * 60 or report_due:
+                saved = now
+                self.reported += report_due
                 self.save()
-            if self.rank == 0 and (self.step % c.sheet_every == 0 or self.step in (100, c.steps)):
-                figures = save_training_sheet(self, c.output / f"sheet_{self.step:06d}.png")
-                log.info("step %d  held out: %s", self.step, figures)
+            if report_due:
+                self.report()
+
+
+def average(gradients: list[Tensor]) -> None:
+    """Replace each gradient by its mean over all workers."""
+    if not dist.is_initialized():
+        return
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def of_all(tensor: Tensor) -> Tensor:
+    """The tensors of all workers, which have one shape, one after another."""
+    if not dist.is_initialized():
+        return tensor
+    parts: Iterable[Tensor] = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+    parts = list(parts)
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
+def agreed(seconds: float, device: torch.device) -> float:
+    """The first worker's clock, so that all do the same."""
+    if not dist.is_initialized():
+        return seconds
+    clock = torch.tensor([seconds], dtype=torch.float64, device=device)
+    dist.broadcast(clock, 0)
+    return clock.item()
