@@ -261,11 +261,7 @@ class GeneratorConfig:
 
     @staticmethod
     def tiny_256() -> GeneratorConfig:
-        """The embedded model's next shape: finer planes, and super-resolution to 256 pixels."""
+        """The embedded model's next shape: super-resolution to 256 pixels."""
         return dataclasses.replace(
-            GeneratorConfig.tiny(),
-            img_resolution=256,
-            plane_resolution=256,
-            sr_up=(False, True),
-            sr_channels=(32, 24),
+            GeneratorConfig.tiny(), img_resolution=256, sr_up=(False, True), sr_channels=(32, 24)
         )

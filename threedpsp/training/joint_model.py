@@ -96,6 +96,7 @@ class JointModel:
         generator = load_generator(init, "cpu")
         encoder = load_encoder(init, generator)
         grow_generator(self.generator, generator)
+        self.encoder = build_encoder(dataclasses.replace(encoder.config, num_ws=self.encoder.num_ws)).train()
         grow_encoder(self.encoder, encoder)
         self.step = self.config.handover_end
         self.warm_from = self.step

@@ -65,7 +65,7 @@ def latents_of(
     latents = model.latents[own.index]
     losses = {"latent": 0.005 * latents.square().mean(), "rows": 0.01 * spread_of_rows(latents)}
     share = model.encoder_share
-    if model.step >= model.config.encoder_start:
+    if model.step >= model.config.encoder_start and (share < 1 or model.step % 2):
         answer = model.encoder.latent_avg + encode(model, own.image, model.average_image().expand_as(own.image), own)
         losses["regress"] = (answer - latents.detach()).square().mean() * (0.5 if share < 1 else 0.2)
     if share == 0:
