@@ -15,7 +15,7 @@ from tests.core.generated_portraits import generated_portraits
 from threedpsp.errors import InputError
 from threedpsp.training.batches import NONE, Augmentation, PortraitBatches
 from threedpsp.training.losses import projected
-from threedpsp.training.mesh_depth import depth_maps
+from threedpsp.training.mesh_paint import depth_maps
 from threedpsp.training.portraits import LARGE_SIDE, SIDE, PortraitSet
 from threedpsp.training.read_portraits import folder_names
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from ..camera import Camera
 from ..errors import InputError
-from .mesh_depth import MAP_SIDE, depth_maps
+from ..output import atomic_write
+from .mesh_paint import MAP_SIDE, depth_maps
 from .picture_blob import pack_pictures, unpack_pictures
 
 SIDE = 256  # of the pictures in memory
@@ -100,7 +101,8 @@ class PortraitSet:
             "names": torch.tensor(list("\n".join(self.names).encode()), dtype=torch.uint8),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        with atomic_write(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
     @staticmethod
     def load(path: Path, side: int = SIDE) -> PortraitSet:

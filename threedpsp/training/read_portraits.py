@@ -19,7 +19,7 @@ from ..preprocessing.landmark_model import canonical_face, mirror_index
 from ..preprocessing.landmarks import Face, detect_faces
 from ..preprocessing.photo import load_photo
 from ..preprocessing.pose import canonical_in_world, estimate_camera
-from .mesh_depth import MAP_SIDE, depth_maps
+from .mesh_paint import MAP_SIDE, depth_maps
 from .portraits import LARGE_SIDE, QUALITY, SIDE, PortraitSet, resized
 
 log = logging.getLogger(__name__)
