@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from threedpsp.camera import Camera
+from threedpsp.preprocessing.landmark_model import canonical_face, mirror_index
 from threedpsp.preprocessing.pose import canonical_in_world
 from threedpsp.training.batches import IMAGE_SIDE
 from threedpsp.training.losses import projected
@@ -27,5 +28,14 @@ def generated_portraits(n: int) -> PortraitSet:
     landmarks = torch.cat([points, points[:, :10]], 1)
     depth = torch.where(maps[0] > 0.99, maps[1], torch.zeros(()))
     return PortraitSet(
-        image, (maps[0] * 255).byte(), camera.label, landmarks, mesh, depth.half(), tuple(map(str, range(n)))
+        image=image,
+        mask=(maps[0] * 255).byte(),
+        label=camera.label,
+        landmarks=landmarks,
+        mesh=mesh,
+        depth=depth.half(),
+        source_side=torch.full((n,), 128.0),
+        names=tuple(map(str, range(n))),
+        mirror_points=torch.from_numpy(mirror_index()),
+        triangles=torch.from_numpy(canonical_face().triangles),
     )

@@ -16,7 +16,6 @@ from threedpsp.training.config import JointConfig
 from threedpsp.training.finish import fit_mapping, load_networks
 from threedpsp.training.joint import JointTrainer
 from threedpsp.training.losses import projected
-from threedpsp.training.portraits import PortraitSet
 from threedpsp.training.reports import LossMeans, progress_line
 from threedpsp.training.resume_point import pack, unpack
 
@@ -26,12 +25,6 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("portraits") / "portraits.safetensors"
     generated_portraits(6).save(path)
     return path
-
-
-def test_portraits_come_back_from_their_file(portraits: Path) -> None:
-    loaded, made = PortraitSet.load(portraits), generated_portraits(6)
-    assert loaded.names == made.names
-    assert torch.equal(loaded.landmarks, made.landmarks)
 
 
 def test_moved_and_mirrored_portraits_keep_mesh_camera_and_landmarks_together() -> None:

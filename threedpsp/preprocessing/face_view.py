@@ -113,7 +113,7 @@ def _draw(points: Tensor, depth: Tensor, triangles: Tensor, side: int) -> tuple[
     points: in pixels. Where no triangle is, the depth is that of the farthest vertex.
     """
     centres = pixel_centres(side, points).reshape(-1, 2) * side
-    pixel, triangle = _box_hits(points[triangles], side)
+    pixel, triangle = box_hits(points[triangles], side)
     a, b, c = points[triangles[triangle]].unbind(1)
     ab, ac, ap = b - a, c - a, centres[pixel] - a
     twice_area = _cross(ab, ac)
@@ -135,7 +135,7 @@ def _draw(points: Tensor, depth: Tensor, triangles: Tensor, side: int) -> tuple[
     return found, corners, spread, nearest
 
 
-def _box_hits(corners: Float[Tensor, "t 3 2"], side: int) -> tuple[Tensor, Tensor]:
+def box_hits(corners: Float[Tensor, "t 3 2"], side: int) -> tuple[Tensor, Tensor]:
     """All pairs (pixel, triangle) such that the pixel's centre lies in the triangle's bounding box."""
     # of each triangle: the first row and column whose centres are in its box, and how many of each
     first = (corners.amin(1) - 1e-3 - 0.5).ceil().clamp(0, side).long()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from ..camera import FOCAL, Camera
 from .portraits import SIDE, PortraitSet
 
 IMAGE_SIDE = 128
+LARGE_IMAGE_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class PortraitBatch:
     """Portraits and what is known of them.
 
     image: [N,3,128,128], values from -1 to 1.
+    large_image: [N,3,256,256], the same picture.
+    large: [N], whether the large image shows true detail, and is no enlarged small photo.
     backdrop: [N,3,128,128], the photo with the person painted over by what is around.
     mask, face, depth: [N,1,128,128], where the person is, where the face is, and how far; the depth is 0 where
         there is no face.
@@ -30,6 +34,8 @@ class PortraitBatch:
     """
 
     image: Tensor
+    large_image: Tensor
+    large: Tensor
     backdrop: Tensor
     mask: Tensor
     face: Tensor
@@ -94,7 +100,8 @@ class PortraitBatches:
         depth = s.depth[index][:, None].float()
         maps = torch.cat([s.mask[index][:, None].float() / 255, (depth > 0).float(), depth], 1)
         matrix = rotation_2d(angle)
-        image, maps = (_moved(t, matrix, shift) for t in (image, maps))
+        image = _moved(image, matrix, shift, LARGE_IMAGE_SIDE, "bicubic").clamp(-1, 1)
+        maps = _moved(maps, matrix, shift, IMAGE_SIDE, "bilinear")
         landmarks = (s.landmarks[index] / SIDE - 0.5) @ matrix.mT + 0.5 + shift[:, None]
         camera = turned(Camera.from_label(s.label[index]), angle, shift)
         mesh = s.mesh[index]
@@ -110,11 +117,23 @@ class PortraitBatches:
         if augmentation.tint:
             gain = 1 + normal(n, 3, 1, 1) * augmentation.tint * 0.5 + normal(n, 1, 1, 1) * augmentation.tint
             image = (image * gain + normal(n, 1, 1, 1) * augmentation.tint).clamp(-1, 1)
+        large_image, image = image, F.avg_pool2d(image, LARGE_IMAGE_SIDE // IMAGE_SIDE)
         face = (maps[:, 1:2] > 0.99).float()
         depth = maps[:, 2:3] / maps[:, 1:2].clamp_min(0.5) * face
         backdrop = without_person(image, maps[:, :1])
         return PortraitBatch(
-            image, backdrop, maps[:, :1], face, depth, camera, landmarks * IMAGE_SIDE, mesh, index, flipped
+            image=image,
+            large_image=large_image,
+            large=s.large[index],
+            backdrop=backdrop,
+            mask=maps[:, :1],
+            face=face,
+            depth=depth,
+            camera=camera,
+            landmarks=landmarks * IMAGE_SIDE,
+            mesh=mesh,
+            index=index,
+            flipped=flipped,
         )
 
 
@@ -157,13 +176,13 @@ def without_person(image: Tensor, mask: Tensor) -> Tensor:
     return filled
 
 
-def _moved(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-    """x [N,C,s,s] turned and moved, resampled to [N,C,128,128]; mirrored beyond its edges."""
+def _moved(x: Tensor, matrix: Tensor, shift: Tensor, side: int, mode: Literal["bilinear", "bicubic"]) -> Tensor:
+    """x [N,C,s,s] turned and moved, resampled to [N,C,side,side]; mirrored beyond its edges."""
     inverse = matrix.mT
     offset = -(inverse @ (2 * shift)[:, :, None])
     theta = torch.cat([inverse, offset], 2)
-    grid = F.affine_grid(theta, [len(x), x.shape[1], IMAGE_SIDE, IMAGE_SIDE], align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    grid = F.affine_grid(theta, [len(x), x.shape[1], side, side], align_corners=False)
+    return F.grid_sample(x, grid, mode=mode, padding_mode="reflection", align_corners=False)
 
 
 def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Tensor:

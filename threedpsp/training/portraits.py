@@ -1,34 +1,30 @@
-"""Portraits -> what the tiny generator learns from: crops, cameras, person masks, face meshes and their depth."""
+"""The people that the tiny generator learns from: pictures, cameras, person masks, face meshes and their depth."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
+from PIL import Image
 from safetensors.torch import load_file, save_file
-from scipy.interpolate import LinearNDInterpolator
 
 from ..camera import Camera
-from ..errors import InputError, ThreeDPSPError
-from ..preprocessing.align import apply_affine, crop_face, five_points
-from ..preprocessing.landmarks import Face, detect_faces
-from ..preprocessing.photo import load_photo
-from ..preprocessing.pose import canonical_in_world, estimate_camera
+from ..errors import InputError
+from ..output import atomic_write
+from .mesh_paint import MAP_SIDE, depth_maps
+from .picture_blob import pack_pictures, unpack_pictures
 
-log = logging.getLogger(__name__)
-
-SIDE = 256  # of the stored crops; the source faces are not larger
-MAP_SIDE = 128  # of masks and depth
-MESH_POINTS = 468  # MediaPipe's points without the irises
+SIDE = 256  # of the pictures in memory
+LARGE_SIDE = 384  # of those that a bundle holds of people whose photos are that large
+QUALITY = 86  # of the pictures of a bundle, as WebP
 
 
 @dataclasses.dataclass(frozen=True)
 class PortraitSet:
-    """N portraits.
+    """N people.
 
     image: uint8 [N,3,256,256], the photo, mirrored beyond its edges.
     mask: uint8 [N,128,128], 255 where the person is.
@@ -36,7 +32,10 @@ class PortraitSet:
     landmarks: [N,478,2], the points on the face, in pixels of the image.
     mesh: [N,468,3], the surface of the face, in units of the world.
     depth: float16 [N,128,128], the distance along the ray to the mesh, and 0 where the mesh is not met.
-    names: the names of the files without their endings.
+    source_side: [N], the pixels of the photo that a side of the image spans.
+    names: the folder and the name of each photo.
+    mirror_points: [478], which landmark of a mirrored face each landmark is.
+    triangles: [T,3], the numbers of the mesh's points at their corners.
     """
 
     image: torch.Tensor
@@ -45,112 +44,122 @@ class PortraitSet:
     landmarks: torch.Tensor
     mesh: torch.Tensor
     depth: torch.Tensor
+    source_side: torch.Tensor
     names: tuple[str, ...]
+    mirror_points: torch.Tensor
+    triangles: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def large(self) -> torch.Tensor:
+        """Bool [N]: whether the image shows true detail at all its 256 pixels a side."""
+        return self.source_side >= SIDE * 1.25
+
+    @property
+    def camera(self) -> Camera:
+        """The cameras of the photos."""
+        return Camera.from_label(self.label)
+
     def take(self, index: list[int]) -> PortraitSet:
         """Some of them."""
-        tensors = {k: v[index] for k, v in vars(self).items() if k != "names"}
-        return PortraitSet(**tensors, names=tuple(self.names[i] for i in index))
-
-    def save(self, path: Path) -> None:
-        """One .safetensors; names in its metadata."""
-        tensors = {k: v.contiguous() for k, v in vars(self).items() if k != "names"}
-        save_file({**tensors, "names": _encode_names(self.names)}, path)
+        of_all = {"names", "mirror_points", "triangles"}
+        tensors = {k: v[index] for k, v in vars(self).items() if k not in of_all}
+        names = tuple(self.names[i] for i in index)
+        return dataclasses.replace(self, **tensors, names=names)
 
     @staticmethod
-    def load(path: Path) -> PortraitSet:
-        """What `save` wrote."""
+    def cat(sets: Sequence[PortraitSet]) -> PortraitSet:
+        """Several sets, one after another."""
+        shared = {"mirror_points": sets[0].mirror_points, "triangles": sets[0].triangles}
+        fields = [field.name for field in dataclasses.fields(PortraitSet) if field.name not in {"names", *shared}]
+        tensors = {k: torch.cat([getattr(s, k) for s in sets]) for k in fields}
+        return PortraitSet(**tensors, **shared, names=tuple(name for s in sets for name in s.names))
+
+    def save(self, path: Path, pictures: Sequence[np.ndarray] | None = None, quality: int = QUALITY) -> None:
+        """Write a bundle: one .safetensors with encoded pictures and masks, and tensors for the rest.
+
+        Landmarks keep their place within .04 pixels, meshes within .0002 units; depth is left out.
+
+        Args:
+            path: of the file.
+            pictures: uint8 [h,h,3] to store instead of the images, for instance larger ones.
+            quality: of the pictures as WebP, 1 to 100; masks lose nothing.
+        """
+        pictures = list(self.image.permute(0, 2, 3, 1).numpy()) if pictures is None else pictures
+        tensors = dict(zip(("picture_data", "picture_ends"), pack_pictures(pictures, quality), strict=True))
+        masks = pack_pictures(list(self.mask.numpy()), None)
+        tensors |= dict(zip(("mask_data", "mask_ends"), masks, strict=True))
+        tensors |= {
+            "label": self.label,
+            "landmarks": (self.landmarks - SIDE / 2).half(),
+            "mesh": self.mesh.half(),
+            "source_side": self.source_side,
+            "mirror_points": self.mirror_points.short(),
+            "triangles": self.triangles.short(),
+            "names": torch.tensor(list("\n".join(self.names).encode()), dtype=torch.uint8),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+
+    @staticmethod
+    def load(path: Path, side: int = SIDE) -> PortraitSet:
+        """Read a bundle.
+
+        Args:
+            path: what `save` wrote.
+            side: of the images, where it shall be another than 256; landmarks stay in pixels of 256.
+        """
         if not path.is_file():
             raise InputError(f"{path} does not exist. Make it with: python -m threedpsp.training.portraits")
         tensors = load_file(path)
-        names = bytes(tensors.pop("names").tolist()).decode().split("\n")
-        return PortraitSet(**tensors, names=tuple(names))
+        if "picture_data" not in tensors:
+            raise InputError(
+                f"{path} is no bundle of people (it has no pictures inside). "
+                "Make it anew with: python -m threedpsp.training.portraits"
+            )
+        return _from_tensors(tensors, side)
 
 
-def _encode_names(names: tuple[str, ...]) -> torch.Tensor:
-    return torch.tensor(list("\n".join(names).encode()), dtype=torch.uint8)
+def _from_tensors(tensors: dict[str, torch.Tensor], side: int) -> PortraitSet:
+    count = len(tensors["label"])
+    image = torch.empty(count, 3, side, side, dtype=torch.uint8)
+    mask = torch.empty(count, MAP_SIDE, MAP_SIDE, dtype=torch.uint8)
+    for i, picture in enumerate(unpack_pictures(tensors["picture_data"], tensors["picture_ends"])):
+        image[i] = torch.from_numpy(resized(picture, side)).permute(2, 0, 1)
+    for i, picture in enumerate(unpack_pictures(tensors["mask_data"], tensors["mask_ends"])):
+        mask[i] = torch.from_numpy(picture[..., 0].copy())
+    landmarks, mesh = tensors["landmarks"].float() + SIDE / 2, tensors["mesh"].float()
+    camera, triangles = Camera.from_label(tensors["label"]), tensors["triangles"].long()
+    return PortraitSet(
+        image,
+        mask,
+        tensors["label"],
+        landmarks,
+        mesh,
+        depth_maps(landmarks / SIDE, mesh, camera, triangles),
+        tensors["source_side"],
+        tuple(bytes(tensors["names"].tolist()).decode().split("\n")),
+        tensors["mirror_points"].long(),
+        triangles,
+    )
 
 
-def lift_mesh(face: Face, points: np.ndarray, scale: float, camera: Camera) -> np.ndarray:
-    """The face's own mesh in the world: pixels of the crop, depth from MediaPipe fitted to the canonical face.
-
-    Args:
-        face: as detected, in source pixels.
-        points: [478,2] in crop pixels divided by the crop's side.
-        scale: crop sides per source pixel.
-        camera: of the crop.
-
-    Returns:
-        [468,3] in world units.
-    """
-    matrix, intrinsics = camera.cam2world[0].double().numpy(), camera.intrinsics[0].double().numpy()
-    rotation, position = matrix[:3, :3], matrix[:3, 3]
-    canonical = (canonical_in_world() - position) @ rotation  # camera coordinates
-    middle = canonical[:, 2].mean()
-    relative = face.points_z[:MESH_POINTS].astype(np.float64) * scale * middle / intrinsics[0, 0]
-    relative -= relative.mean()
-    slope = (relative @ (canonical[:, 2] - middle)) / (relative @ relative)  # MediaPipe's depth has no unit of its own
-    z = middle + slope * relative
-    xy = (points[:MESH_POINTS] - intrinsics[:2, 2]) / intrinsics[0, 0] * z[:, None]
-    return np.concatenate([xy, z[:, None]], 1) @ rotation.T + position
-
-
-def depth_map(points: np.ndarray, mesh: np.ndarray, camera: Camera) -> np.ndarray:
-    """Distance along the ray to the mesh, [128,128] float16, 0 outside the face; points [468,2] in crop sides."""
-    distance = np.linalg.norm(mesh - camera.position[0].numpy(), axis=1)
-    centres = (np.arange(MAP_SIDE) + 0.5) / MAP_SIDE
-    x, y = np.meshgrid(centres, centres)
-    return np.nan_to_num(LinearNDInterpolator(points[:MESH_POINTS], distance)(x, y)).astype(np.float16)
-
-
-def read_portrait(photo: Path, masks: Path) -> dict[str, np.ndarray]:
-    """All maps of one photo, by `PortraitSet`'s names."""
-    image = load_photo(photo).image
-    face = detect_faces(image)[0]
-    five = five_points(face.points)
-    crop, source_to_crop = crop_face(image, five, SIDE, "mirror")
-    mask = np.asarray(load_photo(masks / f"{photo.stem}.png").image)
-    mask = crop_face(mask, five, MAP_SIDE, "mirror")[0][..., 0]
-    pixels = apply_affine(source_to_crop, face.points)
-    points = pixels / SIDE
-    camera = estimate_camera(points[None])
-    mesh = lift_mesh(face, points, source_to_crop[0, 0] / SIDE, camera)
-    return {
-        "image": crop.transpose(2, 0, 1),
-        "mask": mask,
-        "label": camera.label[0].numpy(),
-        "landmarks": pixels.astype(np.float32),
-        "mesh": mesh.astype(np.float32),
-        "depth": depth_map(points, mesh, camera),
-    }
-
-
-def build(photos: Path, masks: Path, output: Path) -> None:
-    """Read every photo of a folder; photos that cannot be used are reported and left out.
-
-    Args:
-        photos: folder of portraits.
-        masks: folder of person masks, see `segment_people.py`.
-        output: .safetensors to write.
-    """
-    rows: list[dict[str, np.ndarray]] = []
-    names: list[str] = []
-    for path in sorted(p for p in photos.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"}):
-        try:
-            rows.append(read_portrait(path, masks))
-            names.append(path.stem)
-        except (ThreeDPSPError, IndexError) as error:
-            log.warning("left out %s: %s", path.name, error)
-    if not rows:
-        raise InputError(f"No usable portrait in {photos}.")
-    stacked = {k: torch.from_numpy(np.stack([row[k] for row in rows])) for k in rows[0]}
-    PortraitSet(**stacked, names=tuple(names)).save(output)
-    log.info("%d portraits -> %s", len(names), output)
+def resized(picture: np.ndarray, side: int) -> np.ndarray:
+    """uint8 [h,h,3] -> [side,side,3], writable."""
+    if picture.shape[0] == side:
+        return picture.copy()
+    return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":
+    import logging
+
+    import tyro
+
+    from .read_portraits import build
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    tyro.cli(build, description=__doc__)
+    tyro.cli(build)

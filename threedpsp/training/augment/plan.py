@@ -1,0 +1,142 @@
+"""Who is mixed with whom, and how: everything about a made-up person that is drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .people import Traits
+from .regions import REGIONS
+from .shapes import ShapeChange
+
+WEARS_GLASSES = 0.045  # `Traits.glasses` above which a face may wear some
+CANDIDATES = 30
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often what happens."""
+
+    large_hosts: float = 0.55
+    """Share of hosts from large photos, which are few but diverse; their donors have large photos too."""
+    alone: float = 0.15
+    """Share of people whose face is one person's, with a changed shape."""
+    three: float = 0.35
+    """Share of the others that are made of three."""
+    mirrored: float = 0.5
+    """Share of mirrored hosts."""
+    backdrop: float = 0.3
+    """Share with another person's backdrop."""
+    light: float = 0.35
+    """Share lit from a new side."""
+    occluder: float = 0.04
+    glasses: float = 0.05
+    """Shares with something before the face, and with drawn glasses."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One made-up person.
+
+    host: gives hair, body and what is around the face. donors: (number, mirrored) of who else. colours, shapes:
+    [R,P], by `REGIONS`, the weights of host and donors, 1 in all. tone: how far the skin goes to the donors' colour.
+    change: of the shape. seed: of what comes later.
+    """
+
+    host: int
+    mirrored: bool
+    donors: tuple[tuple[int, bool], ...]
+    colours: np.ndarray
+    shapes: np.ndarray
+    tone: float
+    change: ShapeChange
+    backdrop: int | None = None
+    backdrop_mirrored: bool = False
+    light: tuple[float, float, float] | None = None
+    glasses: bool = False
+    occluder: bool = False
+    seed: int = field(default=0)
+
+
+def draw_plan(traits: Traits, large: np.ndarray, seed: int, number: int, mix: Mix) -> Plan:
+    """The plan of the made-up person of this number.
+
+    Args:
+        traits: of all people.
+        large: bool [N], whose photos are large.
+        seed: of all; seed and number alone decide.
+        number: which.
+        mix: how often what happens.
+    """
+    random = np.random.default_rng([seed, number])
+    wants_large = random.random() < mix.large_hosts
+    group = np.flatnonzero(large == wants_large) if 0 < large.sum() < len(large) else np.arange(len(large))
+    host, mirrored = int(random.choice(group)), bool(random.random() < mix.mirrored)
+    others = 0 if random.random() < mix.alone else 2 if random.random() < mix.three else 1
+    donors = tuple(_donors(traits, large, host, others, random))
+    wears = traits.glasses[host] > WEARS_GLASSES
+    colours, shapes = _weights(len(donors), wears, random)
+    drawn = {
+        "backdrop": int(random.integers(len(large))) if random.random() < mix.backdrop else None,
+        "backdrop_mirrored": bool(random.random() < 0.5),
+        "glasses": bool(random.random() < mix.glasses) and not wears,
+        "occluder": bool(random.random() < mix.occluder),
+    }
+    side, height, strength = random.uniform(-1, 1), random.uniform(-0.3, 0.9), random.uniform(0.15, 0.45)
+    light = (side, height, strength) if random.random() < mix.light else None
+    return Plan(
+        host, mirrored, tuple((number, flip != mirrored) for number, flip in donors), colours, shapes,
+        tone=float(random.uniform(0, 0.8)) if donors else 0.0,
+        change=ShapeChange.drawn(random, 1.0 if donors else 1.5),
+        light=light, seed=int(random.integers(2**31)), **drawn,
+    )  # fmt: skip
+
+
+def _donors(
+    traits: Traits, large: np.ndarray, host: int, count: int, random: np.random.Generator
+) -> list[tuple[int, bool]]:
+    """(number, mirrored relative to the host) of people who suit the host."""
+    unlike = np.stack([traits.unlike(host, mirrored) for mirrored in (False, True)])
+    unfit = traits.glasses > WEARS_GLASSES
+    if large[host]:
+        unfit = unfit | ~large
+    unlike[:, unfit] = np.inf
+    unlike[:, host] = np.inf
+    chosen: list[tuple[int, bool]] = []
+    for _ in range(count):
+        best = np.argsort(unlike, axis=None)[:CANDIDATES]
+        best = best[np.isfinite(unlike.ravel()[best])]
+        if not len(best):
+            break
+        chance = np.exp(-0.5 * (unlike.ravel()[best] - unlike.ravel()[best[0]]))
+        pick = int(random.choice(best, p=chance / chance.sum()))
+        mirrored, number = divmod(pick, unlike.shape[1])
+        unlike[:, number] = np.inf
+        chosen.append((number, bool(mirrored)))
+    return chosen
+
+
+def _weights(donors: int, glasses: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Colours and shapes [R,1 + donors].
+
+    Eyes and mouth come from one person each, because two pairs of eyes over each other look like ghosts.
+    """
+    people = 1 + donors
+    if donors == 0:
+        return np.ones((len(REGIONS), 1)), np.ones((len(REGIONS), 1))
+    whole = np.eye(people)
+    any_of = lambda: whole[random.integers(people)]  # noqa: E731
+    main = whole[1 + random.integers(donors)]
+    mixed = random.dirichlet(np.full(people, 0.8))
+    rows = {"eyes": any_of(), "nose": any_of(), "mouth": any_of(), "cheeks": 0.5 * main + 0.5 * mixed}
+    rows[str(random.choice(["eyes", "mouth"]))] = main  # so that somebody else is really in it
+    rows["jaw"] = 0.6 * rows["mouth"] + 0.4 * whole[0]
+    rows["forehead"] = 0.85 * whole[0] + 0.15 * rows["eyes"]
+    if glasses:  # they stay on
+        rows |= {"eyes": whole[0], "nose": whole[0], "cheeks": whole[0], "forehead": whole[0]}
+    colours = np.stack([rows[name] for name in REGIONS])
+    shapes = 0.7 * colours + 0.3 * random.dirichlet(np.full(people, 1.0))
+    if glasses:
+        shapes = 0.5 * shapes + 0.5 * whole[0]
+    return colours, shapes
