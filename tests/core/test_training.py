@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.core.generated_portraits import generated_portraits
 from threedpsp.camera import Camera
+from threedpsp.eg3d.config import GeneratorConfig
+from threedpsp.eg3d.generator import Generator
+from threedpsp.errors import InputError
 from threedpsp.preprocessing.landmark_model import mirror_index
 from threedpsp.training.batches import IMAGE_SIDE, Augmentation, PortraitBatches, without_person
+from threedpsp.training.checkpoints import RESUME_POINT
 from threedpsp.training.config import JointConfig
+from threedpsp.training.draws import LOOPS, Workers, draw_people, place
 from threedpsp.training.finish import fit_mapping, load_networks
+from threedpsp.training.grow import grow_generator
 from threedpsp.training.joint import JointTrainer
 from threedpsp.training.losses import projected
 from threedpsp.training.reports import LossMeans, progress_line
-from threedpsp.training.resume_point import pack, unpack
+from threedpsp.training.validation import FIGURES_FILE
+from threedpsp.weights.load import load_generator
 
 
 @pytest.fixture(scope="module")
@@ -43,42 +53,88 @@ def test_without_person_keeps_the_rest_and_fills_the_hole() -> None:
     assert (without_person(image, mask) - 0.5).abs().max() < 0.02
 
 
-def test_training_learns_and_resumes_where_it_stopped(portraits: Path, tmp_path: Path) -> None:
+def quick_config(people: Path, output: Path, **changes: Any) -> JointConfig:
+    """Through all stages in six steps."""
+    output.mkdir()
     config = JointConfig(
-        portraits, tmp_path / "run", steps=6, coarse_steps=1, encoder_start=1, handover_start=2, handover_end=3,
-        held_out=2, batch=2, save_every=3, sheet_every=6, samples=4,
+        people, output, steps=6, coarse_steps=1, encoder_start=1, handover_start=2, handover_end=3, samples=4,
+        own_batch=1, encoder_batch=1,
     )  # fmt: skip
-    config.output.mkdir()
-    trainer = JointTrainer(config)
+    return dataclasses.replace(config, **changes)
+
+
+def test_training_learns_and_resumes_where_it_stopped(portraits: Path, tmp_path: Path) -> None:
+    trainer = JointTrainer(quick_config(portraits, tmp_path / "run", validation=portraits))
     before = [p.detach().clone() for p in trainer.shared]
-    while trainer.step < 3:
+    while trainer.step < 4:
         trainer.train_step()
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.shared, strict=True))
     trainer.save()
     trainer.train_step()
-    again = JointTrainer(config)
-    assert again.resume() and again.step == 3
+    again = JointTrainer(trainer.config)
+    assert again.resume() and again.step == 4
     again.train_step()
-    for one, two in zip(trainer.generator.parameters(), again.generator.parameters(), strict=True):
+    for one, two in zip([*trainer.shared, trainer.latents], [*again.shared, again.latents], strict=True):
         assert torch.equal(one, two)
     again.run()
-    assert again.step == 6 and (config.output / "sheet_000006.png").is_file()
+    assert again.step == 6 and (again.config.output / "sheet_000006.png").is_file()
+    figures = json.loads((again.config.output / FIGURES_FILE).read_text())
+    assert figures["step"] == 6 and figures["0"]["psnr"] > 3
 
-    pack(config.output, tmp_path / "resume.safetensors")
-    unpack(tmp_path / "resume.safetensors", tmp_path / "other")
-    restarted = JointTrainer(dataclasses.replace(config, output=tmp_path / "other", restart_optimizers=True))
-    assert restarted.resume() and restarted.step == restarted.warm_from == 6
-
-    generator, encoder = load_networks(config.output / "checkpoint_0_of_1.pt")
+    generator, encoder = load_networks(again.config.output / RESUME_POINT)
     error = fit_mapping(generator.backbone.mapping, torch.randn(40, 512) * 0.3, Camera.frontal().label, steps=150)
     assert error < 0.9
     assert encoder.latent_avg.shape == (1, generator.config.num_ws, generator.config.w_dim)
+
+
+def test_the_small_resume_point_is_enough_to_go_on(portraits: Path, tmp_path: Path) -> None:
+    trainer = JointTrainer(quick_config(portraits, tmp_path / "run"))
+    trainer.train_step()
+    trainer.save()
+    assert (tmp_path / "run" / RESUME_POINT).stat().st_size < 16 << 20
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "run" / RESUME_POINT, tmp_path / "other")
+    other = JointTrainer(dataclasses.replace(trainer.config, output=tmp_path / "other"))
+    assert other.resume() and other.step == other.warm_from == 1
+    for mine, theirs in zip(trainer.generator_ema.parameters(), other.generator.parameters(), strict=True):
+        assert (mine - theirs).abs().max() <= 1e-3 * mine.abs().max() + 1e-6  # fp16
+
+
+def test_a_larger_generator_begins_with_what_the_smaller_one_makes() -> None:
+    small = load_generator("tiny", "cpu")
+    large = Generator(GeneratorConfig.tiny_256()).requires_grad_(False)
+    grow_generator(large, small)
+    ws = small.mapping(torch.randn(1, small.config.z_dim), Camera.frontal())
+    assert torch.equal(large.planes(ws).features, small.planes(ws).features)
+    one, two = (g.synthesis(ws, Camera.frontal()) for g in (small, large))
+    assert torch.equal(one.image_raw, two.image_raw)
+    coarse = torch.nn.functional.avg_pool2d(two.image, 2)
+    assert (coarse - one.image).abs().mean() < 0.15  # less its last details
+
+
+def test_every_step_draws_the_same_people_whatever_the_number_of_workers() -> None:
+    large = torch.arange(50) < 10
+    whole = draw_people(large, 4, 0.5, 0, "own", 17)
+    assert torch.equal(whole, draw_people(large, 4, 0.5, 0, "own", 17))
+    parts = [whole[Workers(rank, 2).share(4)] for rank in range(2)]
+    assert torch.equal(torch.cat(parts), whole)
+    many = torch.cat([draw_people(large, 4, 0.5, 0, "own", step) for step in range(200)])
+    assert 0.4 < (many < 10).float().mean() < 0.6
+    with pytest.raises(InputError, match="3 workers"):
+        Workers(0, 3).share(4)
+
+
+def test_loops_of_the_encoder_begin_anew_after_their_length() -> None:
+    places = [place(step) for step in range(2 * sum(LOOPS))]
+    assert [p.done for p in places[: sum(LOOPS)]] == [done for length in LOOPS for done in range(length)]
+    assert len({p.group for p in places}) == 2 * len(LOOPS)
 
 
 def test_progress_line_has_the_means_since_the_last_one(portraits: Path, tmp_path: Path) -> None:
     means = LossMeans()
     means.add({"raw": torch.tensor(1.0), "hull": torch.tensor(0.5)})
     means.add({"raw": torch.tensor(2.0)})
-    line = progress_line(JointConfig(portraits, tmp_path, steps=110, batch=3), 10, 2, 1.5, means.take())
+    config = quick_config(portraits, tmp_path / "run", steps=110, own_batch=2, encoder_batch=4)
+    line = progress_line(config, 10, 1.5, means.take())
     assert line == "step 10  4.00 images/s  2 min left  raw 1.5000  hull 0.5000"
     assert means.take() == {}

@@ -38,7 +38,7 @@ class TrainTiny(Command):
     """A file with the networks of the losses (python -m threedpsp.training.loss_networks), for machines without their
     packages."""
     init: str = ""
-    """Weights to start from: tiny, or a folder with a generator and an encoder; by default training begins at nothing."""
+    """Weights to start from: tiny, or a folder with a generator and an encoder; by default it begins at nothing."""
     workers: Count = 0
     """Processes that share the work, one thread each; 0: one for each processor core (one in all on a GPU)."""
     batch: Count = 0
@@ -68,9 +68,7 @@ class TrainTiny(Command):
         if self.steps:
             config = dataclasses.replace(config, steps=self.steps)
         if self.batch:
-            config = dataclasses.replace(
-                config, own_batch=self.batch // 2, encoder_batch=self.batch - self.batch // 2
-            )
+            config = dataclasses.replace(config, own_batch=self.batch // 2, encoder_batch=self.batch - self.batch // 2)
         workers = self.workers or (available_threads() if device.type == "cpu" else 1)
         _launch(config, workers, logging.WARNING if self.quiet else logging.INFO)
         with self.waiting("write the weights"):

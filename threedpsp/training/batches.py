@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,27 @@ class PortraitBatch:
     mesh: Tensor
     index: Tensor
     flipped: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, part: slice) -> PortraitBatch:
+        """Some of them."""
+        return PortraitBatch(**{name: value[part] for name, value in vars(self).items()})
+
+    def to(self, device: torch.device) -> PortraitBatch:
+        """The same on another device."""
+        return PortraitBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
+    @staticmethod
+    def cat(batches: Sequence[PortraitBatch]) -> PortraitBatch:
+        """Several, one after another."""
+        fields = [vars(batch) for batch in batches]
+        joined = {
+            name: (Camera.cat if name == "camera" else torch.cat)([values[name] for values in fields])
+            for name in fields[0]
+        }
+        return PortraitBatch(**joined)
 
 
 @dataclass(frozen=True)
@@ -190,11 +212,17 @@ def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Te
     groups = ((33, 133, 159, 145), (263, 362, 386, 374), (13, 14, 61, 291))
     centres = torch.stack([landmarks[:, list(g)].mean(1) for g in groups], 1)  # [N,3,2]
     eyes = (centres[:, 0] - centres[:, 1]).norm(dim=1)
-    steps = torch.arange(side) + 0.5
+    steps = torch.arange(side, device=landmarks.device) + 0.5
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     distance2 = (torch.stack([x, y], -1)[None, None] - centres[:, :, None, None]).square().sum(-1)
     sigma2 = (0.22 * eyes).square()[:, None, None, None]
     return 1 + extra * torch.exp(-distance2 / (2 * sigma2)).amax(1, keepdim=True)
+
+
+def feature_strips(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    """Eyes, then mouths, enlarged: [2N,C,64,192]; see `eye_strip`."""
+    mouth = mouth_strip(image, landmarks, corner)
+    return torch.cat([eye_strip(image, landmarks, corner), mouth])
 
 
 def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
@@ -205,9 +233,22 @@ def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)
     corner: where the window begins, as the number of its first row and that of its first column in the picture.
     """
     eyes = torch.stack([landmarks[:, [33, 133]].mean(1), landmarks[:, [263, 362]].mean(1)], 1)  # [N,2,2]
-    centre = eyes.mean(1) - torch.tensor([corner[1], corner[0]])
-    half = (eyes[:, 0] - eyes[:, 1]).norm(dim=1)[:, None] * torch.tensor([0.9, 0.3])
-    side = torch.tensor([image.shape[3], image.shape[2]])
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 192), indexing="ij")
+    return _strip(image, eyes.mean(1), (eyes[:, 0] - eyes[:, 1]).norm(dim=1) * 0.9, corner)
+
+
+def mouth_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    """The mouth, enlarged, in one picture [N,C,64,192]; see `eye_strip`."""
+    corners = landmarks[:, [61, 291]]
+    centre = landmarks[:, [13, 14, 61, 291]].mean(1)
+    return _strip(image, centre, (corners[:, 0] - corners[:, 1]).norm(dim=1).clamp_min(1) * 1.1, corner)
+
+
+def _strip(image: Tensor, centre: Tensor, half_width: Tensor, corner: tuple[int, int]) -> Tensor:
+    """[N,C,64,192] around centres [N,2], in pixels of the whole picture that the image is a window of."""
+    centre = centre - centre.new_tensor([corner[1], corner[0]])
+    half = half_width[:, None] * centre.new_tensor([1.0, 1 / 3])
+    side = centre.new_tensor([image.shape[3], image.shape[2]])
+    steps = (torch.linspace(-1, 1, n, device=image.device) for n in (64, 192))
+    y, x = torch.meshgrid(*steps, indexing="ij")
     pixels = centre[:, None, None] + torch.stack([x, y], -1) * half[:, None, None]
     return F.grid_sample(image, pixels / side * 2 - 1, align_corners=False)

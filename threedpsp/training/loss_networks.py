@@ -1,6 +1,6 @@
 """The networks in the training's losses as one file, so that a machine without their packages can train.
 
-    python -m threedpsp.training.loss_networks --output loss_networks.safetensors
+python -m threedpsp.training.loss_networks --output loss_networks.safetensors
 """
 
 from __future__ import annotations

@@ -58,9 +58,7 @@ def batch_losses(model: JointModel) -> tuple[dict[str, Tensor], Tensor]:
     return losses, touched
 
 
-def latents_of(
-    model: JointModel, own: PortraitBatch, seen: PortraitBatch
-) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+def latents_of(model: JointModel, own: PortraitBatch, seen: PortraitBatch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """ws [N,L,w_dim] of both halves of the batch, the losses that tie them, and whose own latents were used."""
     latents = model.latents[own.index]
     losses = {"latent": 0.005 * latents.square().mean(), "rows": 0.01 * spread_of_rows(latents)}
@@ -114,8 +112,7 @@ def photo_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Portra
     side = model.generator.config.img_resolution
     scale = side // IMAGE_SIDE
     inner = _compared(window)
-    inside = tuple(slice((i.start - w.start) * scale, (i.stop - w.start) * scale) for i, w in zip(inner, window))
-    there = tuple(slice(i.start * scale, i.stop * scale) for i in inner)
+    inside, there = _in_pixels(inner, scale, origin=window), _in_pixels(inner, scale)
     landmarks = batch.landmarks * scale
     image, photo = cut(image, inside), cut(batch.large_image, there)
     image, photo = (soften_small(t, batch.large) for t in (image, photo))
@@ -132,6 +129,16 @@ def _compared(window: Window) -> Window:
     first = [w.start + (MARGIN if w.start > 0 else 0) for w in window]
     last = [w.stop - (MARGIN if w.start + WINDOW_SIDE < IMAGE_SIDE else 0) for w in window]
     return slice(first[0], last[0]), slice(first[1], last[1])
+
+
+def _in_pixels(part: Window, scale: int, origin: Window | None = None) -> Window:
+    """A window of rays as one of pixels, `scale` a ray, counted from the picture's corner or another window's."""
+    starts = (0, 0) if origin is None else (origin[0].start, origin[1].start)
+    rows, columns = (
+        slice((side.start - start) * scale, (side.stop - start) * scale)
+        for side, start in zip(part, starts, strict=True)
+    )
+    return rows, columns
 
 
 def identity_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:

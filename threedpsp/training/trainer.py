@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
@@ -85,16 +84,15 @@ class JointTrainer(JointModel):
         rows, values = of_all(touched.to(self.device)), of_all(gradient[touched]) / self.workers.count
         rows, order = torch.unique(rows, return_inverse=True)
         # a portrait that is in the batch twice has its whole gradient in each of its rows: their mean, not their sum
-        counts = torch.zeros(len(rows), device=self.device).index_add_(0, order, torch.ones_like(order, dtype=values.dtype))
-        summed = torch.zeros(len(rows), *values.shape[1:], device=self.device).index_add_(0, order, values)
-        summed /= counts[:, None, None]
+        counts = torch.bincount(order).to(values)[:, None, None]
+        summed = values.new_zeros(len(rows), *values.shape[1:]).index_add_(0, order, values) / counts
         self.latents.grad = torch.sparse_coo_tensor(rows[None], summed, self.latents.shape, check_invariants=True)
         self.latent_optimizer.param_groups[0]["lr"] = self.config.latent_lr * factor
         self.latent_optimizer.step()
 
     def save(self) -> None:
-        """Write the checkpoint and the small resume point; one worker does, all forget what they carry."""
-        self.carried = None
+        """Write the checkpoint and the small resume point; one worker does, all forget what a resumed run lacks."""
+        self.carried = self.first_estimate = None
         if self.workers.rank == 0:
             checkpoints.save(self)
         if dist.is_initialized():
@@ -152,8 +150,7 @@ def of_all(tensor: Tensor) -> Tensor:
     """The tensors of all workers, which have one shape, one after another."""
     if not dist.is_initialized():
         return tensor
-    parts: Iterable[Tensor] = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
-    parts = list(parts)
+    parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
 

@@ -26,7 +26,7 @@ BATCH = 4
 
 @torch.no_grad()
 def measure(trainer: JointTrainer) -> dict[str, dict[str, float]]:
-    """Means by kind of people (the part of their names before the first "_"), also written as a line of a file.
+    """Means by kind of people (the first part of their names), also written as a line of a file.
 
     Whole crops at 128 pixels after five steps of the encoder: PSNR, ST-LPIPS (AlexNet and, where it is installed,
     VGG16) and identity.
@@ -48,7 +48,7 @@ def measure(trainer: JointTrainer) -> dict[str, dict[str, float]]:
         if (vgg := _vgg(str(trainer.device))) is not None:
             figures.append(vgg(image, batch.image))
         for index, row in zip(batch.index.tolist(), torch.stack(figures, 1).cpu(), strict=True):
-            rows.setdefault(people.names[index].partition("_")[0], []).append(row)
+            rows.setdefault(people.names[index].partition("/")[0], []).append(row)
     names = ("psnr", "st_lpips_alex", "identity", "st_lpips_vgg")
     means = {
         kind: dict(zip(names, torch.stack(values).mean(0).tolist(), strict=False))
