@@ -65,6 +65,7 @@ def quick_config(people: Path, output: Path, **changes: Any) -> JointConfig:
 
 def test_training_learns_and_resumes_where_it_stopped(portraits: Path, tmp_path: Path) -> None:
     trainer = JointTrainer(quick_config(portraits, tmp_path / "run", validation=portraits))
+    assert not trainer.resume()
     before = [p.detach().clone() for p in trainer.shared]
     while trainer.step < 4:
         trainer.train_step()
@@ -89,6 +90,7 @@ def test_training_learns_and_resumes_where_it_stopped(portraits: Path, tmp_path:
 
 def test_the_small_resume_point_is_enough_to_go_on(portraits: Path, tmp_path: Path) -> None:
     trainer = JointTrainer(quick_config(portraits, tmp_path / "run"))
+    assert not trainer.resume()
     trainer.train_step()
     trainer.save()
     assert (tmp_path / "run" / RESUME_POINT).stat().st_size < 16 << 20

@@ -102,7 +102,8 @@ def _resume_small(trainer: JointTrainer, path: Path) -> None:
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     for name, network in networks(trainer).items():
         unpack_module(name.removesuffix("_ema"), network, tensors)
-    _fill_latents(trainer, tensors["latent_avg"], trainer.encoded_people(trainer.encoder, trainer.generator), path)
+    _fill_latents(trainer, tensors["latent_avg"], trainer.latents, path)
+    trainer.latents.copy_(trainer.encoded_people())
 
 
 def _fill_latents(trainer: JointTrainer, latent_avg: Tensor, latents: Tensor, path: Path) -> None:

@@ -17,7 +17,7 @@ from ..eg3d.generator import Generator
 from ..eg3d.rays import camera_rays
 from ..eg3d.renderer import over_background, render_rays, sampling_numbers
 from ..encoder.config import EncoderConfig
-from ..encoder.encoder import Encoder, build_encoder
+from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, invert_steps, resize_photo
 from ..types import TriPlanes
 from ..weights.load import load_encoder, load_generator
@@ -25,7 +25,7 @@ from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatc
 from .config import JointConfig
 from .draws import Place, Workers, draw_people, place
 from .encoders.rendered import derived_seed
-from .grow import grow_encoder, grow_generator, more_rows
+from .grow import grow_generator
 from .latents import principal_latents
 from .loss_networks import load_loss_networks
 from .losses import WHOLE, Window, cut
@@ -53,6 +53,7 @@ class JointModel:
         running = dist.is_initialized()
         self.workers = Workers(dist.get_rank(), dist.get_world_size()) if running else Workers()
         self.device = resolve_device(config.device or None)
+        self.warm_from = 0
         torch.manual_seed(config.seed)
         self.people = PortraitSet.load(config.people)
         self.batches = self._batches(self.people)
@@ -76,40 +77,42 @@ class JointModel:
         self.rendering = dataclasses.replace(
             sizes.rendering, depth_resolution=samples, depth_resolution_importance=samples
         )
-        latents = principal_latents(self.people, sizes.w_dim)[:, None].expand(-1, sizes.num_ws, -1)
         if config.init:
-            latents = self._start_from(config.init)
+            self._start_from(config.init)
         else:
             _start_gently(self.generator)
         self.generator.backbone.mapping.requires_grad_(False)
-        self.latents = nn.Parameter(latents.to(self.device).contiguous())
-        if not config.init:
-            self.encoder.latent_avg.copy_(latents.mean(0, keepdim=True))
         for network in (self.generator, self.encoder):
             network.to(self.device)
+        self.latents = nn.Parameter(torch.zeros(len(self.people), sizes.num_ws, sizes.w_dim, device=self.device))
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.encoder_ema = copy.deepcopy(self.encoder).requires_grad_(False)
 
-    @torch.no_grad()
-    def _start_from(self, init: str) -> Tensor:
-        """Fill the networks with trained ones, and skip the stages before them; the portraits' ws by the encoder."""
+    def _start_from(self, init: str) -> None:
+        """Fill the networks with trained ones, and leave out the stages before them."""
         generator = load_generator(init, "cpu")
-        encoder = load_encoder(init, generator)
         grow_generator(self.generator, generator)
-        self.encoder = build_encoder(dataclasses.replace(encoder.config, num_ws=self.encoder.num_ws)).train()
-        grow_encoder(self.encoder, encoder)
-        self.step = self.config.handover_end
-        self.warm_from = self.step
-        return more_rows(self.encoded_people(encoder, generator), self.generator.config.num_ws)
+        self.encoder = load_encoder(init, generator).requires_grad_(True).train()
+        self.step = self.warm_from = self.config.handover_end
 
     @torch.no_grad()
-    def encoded_people(self, encoder: Encoder, generator: Generator) -> Tensor:
-        """ws [N,L,w_dim] of all people, after three steps of an encoder."""
+    def first_latents(self) -> None:
+        """Each portrait's own latent: what the encoder finds, or, from nothing, by principal components."""
+        if self.step:
+            self.latents.copy_(self.encoded_people())
+        else:
+            latents = principal_latents(self.people, self.encoder.w_dim).to(self.device)
+            self.latents.copy_(latents[:, None].expand_as(self.latents))
+            for encoder in (self.encoder, self.encoder_ema):
+                encoder.latent_avg.copy_(latents.mean(0).expand_as(encoder.latent_avg))
+
+    @torch.no_grad()
+    def encoded_people(self) -> Tensor:
+        """ws [N,L,w_dim] of all people, after three steps of the encoder."""
         rows = []
-        for start in range(0, len(self.people), 16):
-            batch = self.batches.make(torch.arange(start, min(start + 16, len(self.people))), NONE)
-            batch = batch.to(generator.device)
-            *_, last = invert_steps(encoder, generator, batch.image, batch.camera, 3)
+        for index in torch.arange(len(self.people)).split(16):
+            batch = self.batches.make(index, NONE).to(self.device)
+            *_, last = invert_steps(self.encoder, self.generator, batch.image, batch.camera, 3)
             rows.append(last.ws)
         return torch.cat(rows)
 

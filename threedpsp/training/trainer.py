@@ -27,7 +27,6 @@ class JointTrainer(JointModel):
     """One worker: networks and data, and how they change."""
 
     def __init__(self, config: JointConfig):
-        self.warm_from = 0
         super().__init__(config)
         self.seconds = 0.0
         self.reported = 0
@@ -99,8 +98,11 @@ class JointTrainer(JointModel):
             dist.barrier()
 
     def resume(self) -> bool:
-        """Go on from the checkpoint, if there is one."""
-        return checkpoints.resume(self)
+        """Go on from the checkpoint, if there is one; otherwise every portrait gets its first latent."""
+        resumed = checkpoints.resume(self)
+        if not resumed:
+            self.first_latents()
+        return resumed
 
     def report(self) -> None:
         """A contact sheet and the figures on the validation set."""
