@@ -18,7 +18,7 @@ from ..eg3d.rays import camera_rays
 from ..eg3d.renderer import over_background, render_rays, sampling_numbers
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
-from ..encoder.inversion import compute_avg_image, invert_steps, resize_photo
+from ..encoder.inversion import compute_avg_image, resize_photo
 from ..types import TriPlanes
 from ..weights.load import load_encoder, load_generator
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches
@@ -108,12 +108,12 @@ class JointModel:
 
     @torch.no_grad()
     def encoded_people(self) -> Tensor:
-        """ws [N,L,w_dim] of all people, after three steps of the encoder."""
+        """ws [N,L,w_dim] of all people, after the encoder's first step."""
         rows = []
         for index in torch.arange(len(self.people)).split(16):
             batch = self.batches.make(index, NONE).to(self.device)
-            *_, last = invert_steps(self.encoder, self.generator, batch.image, batch.camera, 3)
-            rows.append(last.ws)
+            inputs = torch.cat([batch.image, self.average_image().expand_as(batch.image)], 1)
+            rows.append(self.encoder.latent_avg + self.encoder(inputs, batch.camera))
         return torch.cat(rows)
 
     @property
@@ -124,13 +124,15 @@ class JointModel:
 
     def reseed(self) -> None:
         """Random numbers of this worker in this step."""
+        if self.step % 50 == 0:
+            self.first_estimate = None
         seed = derived_seed(self.config.seed, f"worker {self.workers.rank} of {self.workers.count}", self.step)
         self.random.manual_seed(seed)
 
     @torch.no_grad()
     def average_image(self) -> Tensor:
-        """[1,3,128,128]: the mean latent from the front, where the loop starts; made anew every 50 steps."""
-        if self.first_estimate is None or self.step % 50 == 0:
+        """[1,3,128,128]: the mean latent from the front, where the loop starts; made anew now and then."""
+        if self.first_estimate is None:
             self.first_estimate = compute_avg_image(self.generator, self.encoder.latent_avg, IMAGE_SIDE)
         return self.first_estimate
 
