@@ -21,6 +21,7 @@ NEEDS = {
     "several machines": "two machines that reach each other",
     "official weights": "files that their owners alone may hand out",
     "large data sets": "tens of gigabytes under a licence of their own",
+    "photos of people": "photos that are no part of this project",
     "ComfyUI": "a ComfyUI installation; the ComfyUI tests make one and start the pack in it",
     "conda": "conda, which the test machine does not have",
     "macOS": "a Mac",
