@@ -74,7 +74,7 @@ def draw_plan(traits: Traits, large: np.ndarray, seed: int, number: int, mix: Mi
     host, mirrored = int(random.choice(group)), bool(random.random() < mix.mirrored)
     others = 0 if random.random() < mix.alone else 2 if random.random() < mix.three else 1
     donors = tuple(_donors(traits, large, host, others, random))
-    wears = traits.glasses[host] >= 1
+    wears = bool(traits.glasses[host] >= 1)
     colours, shapes = _weights(len(donors), wears, random)
     tone, change = float(random.uniform(0, 0.8)), ShapeChange.drawn(random, 1.2 if donors else 1.5)
     outdoors = np.flatnonzero(large) if large.any() and random.random() < 0.7 else np.arange(len(large))
