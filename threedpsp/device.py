@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import torch
@@ -44,6 +45,11 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 def random_generator(seed: int) -> torch.Generator:
     """A CPU random generator; drawing on the CPU makes a seed mean the same on every device."""
     return torch.Generator("cpu").manual_seed(seed)
+
+
+def derived_seed(seed: int, purpose: str, number: int) -> int:
+    """A seed for one thing among many; the same each time, and unrelated to the others."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big") >> 1
 
 
 def available_threads() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..camera import FOCAL, Camera
+from ..device import derived_seed, random_generator
+from .augment.photometric import Photometric, changed
 from .portraits import SIDE, PortraitSet
 
 IMAGE_SIDE = 128
@@ -80,9 +83,37 @@ class Augmentation:
     """Standard deviations of a turn in the image plane and of a move (share of the side)."""
     tint: float = 0.08
     """Standard deviation of brightness, contrast and colour changes."""
+    photometric: Photometric | None = None
+    """Further changes of light, colour and sharpness; pictures that lose sharpness no longer count as large."""
 
 
 NONE = Augmentation(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers for N portraits: angle [N], shift [N,2], flip [N] in 0..1, tint [N,5,1,1], seed [N]."""
+
+    angle: Tensor
+    shift: Tensor
+    flip: Tensor
+    tint: Tensor
+    seed: Tensor
+
+    @staticmethod
+    def of(random: torch.Generator, n: int) -> _Draws:
+        return _Draws(
+            torch.randn(n, generator=random).clamp(-2, 2),
+            torch.randn(n, 2, generator=random).clamp(-2, 2),
+            torch.rand(n, generator=random),
+            torch.randn(n, 5, 1, 1, generator=random),
+            torch.randint(2**31, (n,), generator=random),
+        )
+
+    @staticmethod
+    def cat(draws: list[_Draws]) -> _Draws:
+        names = ("angle", "shift", "flip", "tint", "seed")
+        return _Draws(**{name: torch.cat([getattr(d, name) for d in draws]) for name in names})
 
 
 class PortraitBatches:
@@ -92,7 +123,8 @@ class PortraitBatches:
         """mirror_points: [478] or [468], index of each landmark's mirror partner."""
         self.set = portraits
         self.mirror_points = mirror_points
-        self.random = torch.Generator().manual_seed(seed)
+        self.seed = seed
+        self.random = random_generator(seed)
         self._order: list[int] = []
 
     def state(self) -> dict[str, Tensor]:
@@ -111,13 +143,25 @@ class PortraitBatches:
         index = torch.tensor([self._order.pop() for _ in range(n)])
         return self.make(index, augmentation)
 
+    def at(self, positions: Sequence[int], augmentation: Augmentation) -> PortraitBatch:
+        """The people at some places of an endless row, in which each pass over the set has an order of its own.
+
+        Everything follows from seed and position, so it does not matter how many workers share the row.
+        """
+        count = len(self.set)
+        index = [_order(self.seed, position // count, count)[position % count] for position in positions]
+        draws = [_Draws.of(random_generator(derived_seed(self.seed, "portrait", p)), 1) for p in positions]
+        return self._made(torch.tensor(index), augmentation, _Draws.cat(draws))
+
     def make(self, index: Tensor, augmentation: Augmentation = NONE) -> PortraitBatch:
         """Certain portraits."""
-        s, n = self.set, len(index)
-        normal = lambda *shape: torch.randn(*shape, generator=self.random)  # noqa: E731
-        angle = torch.deg2rad(normal(n).clamp(-2, 2) * augmentation.roll_degrees)
-        shift = normal(n, 2).clamp(-2, 2) * augmentation.shift
-        flipped = torch.rand(n, generator=self.random) < augmentation.flip
+        return self._made(index, augmentation, _Draws.of(self.random, len(index)))
+
+    def _made(self, index: Tensor, augmentation: Augmentation, draws: _Draws) -> PortraitBatch:
+        s = self.set
+        angle = torch.deg2rad(draws.angle * augmentation.roll_degrees)
+        shift = draws.shift * augmentation.shift
+        flipped = draws.flip < augmentation.flip
         image = s.image[index].float() / 127.5 - 1
         depth = s.depth[index][:, None].float()
         maps = torch.cat([s.mask[index][:, None].float() / 255, (depth > 0).float(), depth], 1)
@@ -137,8 +181,13 @@ class PortraitBatches:
             other = mesh[:, self.mirror_points[: mesh.shape[1]]] * torch.tensor([-1.0, 1.0, 1.0])
             mesh = torch.where(flipped[:, None, None], other, mesh)
         if augmentation.tint:
-            gain = 1 + normal(n, 3, 1, 1) * augmentation.tint * 0.5 + normal(n, 1, 1, 1) * augmentation.tint
-            image = (image * gain + normal(n, 1, 1, 1) * augmentation.tint).clamp(-1, 1)
+            channels, gain, offset = draws.tint.split([3, 1, 1], 1)
+            image = image * (1 + (channels * 0.5 + gain) * augmentation.tint) + offset * augmentation.tint
+            image = image.clamp(-1, 1)
+        large = s.large[index]
+        if augmentation.photometric is not None:
+            image, sharp = changed(image, draws.seed.tolist(), augmentation.photometric)
+            large = large & sharp
         large_image, image = image, F.avg_pool2d(image, LARGE_IMAGE_SIDE // IMAGE_SIDE)
         face = (maps[:, 1:2] > 0.99).float()
         depth = maps[:, 2:3] / maps[:, 1:2].clamp_min(0.5) * face
@@ -146,7 +195,7 @@ class PortraitBatches:
         return PortraitBatch(
             image=image,
             large_image=large_image,
-            large=s.large[index],
+            large=large,
             backdrop=backdrop,
             mask=maps[:, :1],
             face=face,
@@ -157,6 +206,12 @@ class PortraitBatches:
             index=index,
             flipped=flipped,
         )
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, turn: int, count: int) -> list[int]:
+    """The order of a pass over the set."""
+    return torch.randperm(count, generator=random_generator(derived_seed(seed, "order", turn))).tolist()
 
 
 def rotation_2d(angle: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,11 +47,16 @@ class Maker:
     mix: Mix
 
     @staticmethod
-    def of(people: PortraitSet, seed: int, mix: Mix) -> Maker:
-        """From people."""
+    def of(people: PortraitSet, seed: int, mix: Mix, hosts_only: Collection[str] = ()) -> Maker:
+        """From people; the features of those named in `hosts_only` are not lent to others."""
+        unknown = set(hosts_only) - set(people.names)
+        if unknown:
+            raise InputError(f"Nobody is called {', '.join(sorted(unknown))}. A name is like {people.names[0]}.")
         mean, triangles = people.mesh.mean(0).numpy(), people.triangles.numpy()
         canvas = Canvas(triangles, mean, face_parts(mean, triangles))
-        return Maker(people, Traits.of(people), canvas, seed, mix)
+        traits = Traits.of(people)
+        traits.covered[[name in hosts_only for name in people.names]] = np.inf
+        return Maker(people, traits, canvas, seed, mix)
 
     def plan(self, number: int) -> Plan:
         """What is drawn at random for a number."""
@@ -117,6 +123,7 @@ def main(
     count: int = 2000,
     seed: int = 0,
     quality: int = QUALITY,
+    hosts_only: tuple[str, ...] = (),
     mix: Mix = Mix(),  # noqa: B008
 ) -> None:
     """Make people who do not exist.
@@ -128,12 +135,14 @@ def main(
         count: how many.
         seed: decides who they are.
         quality: of the stored pictures as WebP, 1 to 100.
+        hosts_only: names of people whose features are not lent, because hair or a hand is before their face (most
+            such people are found without this).
         mix: how often what happens.
     """
     if output is None and sheet is None:
         raise InputError("Nothing to write: give --output FILE.safetensors, or --sheet FILE.png, or both.")
     torch.set_num_threads(1)
-    maker = Maker.of(PortraitSet.load(people, LARGE_SIDE), seed, mix)
+    maker = Maker.of(PortraitSet.load(people, LARGE_SIDE), seed, mix, hosts_only)
     started = time.monotonic()
     made = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Things before a face: drawn glasses, and soft shapes like a hand or a microphone."""
+"""Things before a face: drawn glasses, and round things like a microphone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
+from scipy.ndimage import gaussian_filter
 
 from ...camera import Camera
 from ..losses import projected
 from .people import LEFT_EYE, RIGHT_EYE, Person
-from .skin import skin_colour
+from .skin import is_grey, skin_colour
 
 FINER = 4  # things are drawn this much larger, and made small, so that their edges are smooth
 FRAMES = ((0.06, 0.05, 0.05), (0.15, 0.09, 0.06), (0.35, 0.33, 0.32), (0.45, 0.36, 0.2), (0.1, 0.12, 0.2))
@@ -27,6 +28,8 @@ def with_glasses(person: Person, random: np.random.Generator) -> Person:
     wide, high, power = random.uniform(0.36, 0.43), random.uniform(0.24, 0.33), random.uniform(2, 4)
     width = max(random.uniform(0.02, 0.06) * gap * 4.26 / 2.6 * person.picture.shape[0], 1.2)
     colour = np.array(FRAMES[random.integers(len(FRAMES))])
+    if is_grey(skin_colour(person.picture, person.points)):
+        colour = np.repeat(colour.mean(), 3)
     forward = np.array([0.0, -0.06 * gap, 0.3 * gap])
     turn = np.linspace(0, 2 * np.pi, 49)
     circle = np.stack([_power(np.cos(turn), 2 / power), _power(np.sin(turn), 2 / power)], 1)
@@ -53,47 +56,27 @@ def with_glasses(person: Person, random: np.random.Generator) -> Person:
 
 
 def with_occluder(person: Person, random: np.random.Generator) -> Person:
-    """The person with something before cheek, chin or neck: fingers of the skin's colour, or a dark round thing."""
-    side = person.picture.shape[0]
+    """The person with something round on a handle before cheek, chin or neck, like a microphone; the mask too."""
+    side, mask_side = person.picture.shape[0], person.mask.shape[0]
     face = person.points[:468]
     centre, size = face.mean(0), float(np.ptp(face[:, 1]))
-    hand = random.random() < 0.5
     way = random.uniform(0.15, 0.85) * np.pi  # downwards, from the right to the left
-    start = centre + np.array([np.cos(way), np.sin(way)]) * size * random.uniform(0.42, 0.6)
-    colour = skin_colour(person.picture, person.points) * random.uniform(0.75, 0.95)
-    if not hand:
-        colour = np.full(3, random.uniform(0.05, 0.2))
-    fingers = int(random.integers(2, 5)) if hand else 1
-    thick = size * (random.uniform(0.075, 0.1) if hand else random.uniform(0.16, 0.24))
     along = np.array([np.cos(way), np.sin(way)])
-    across = np.array([-along[1], along[0]])
-    tips = [start + across * thick * (i - (fingers - 1) / 2) * 1.08 for i in range(fingers)]
-    tips = [tip - along * thick * random.uniform(0, 0.7) for tip in tips]
+    tip = centre + along * size * random.uniform(0.45, 0.65)
+    radius, handle = size * random.uniform(0.08, 0.13), random.uniform(0.5, 1.0)
+    colour = np.full(3, random.uniform(0.04, 0.2)) + random.uniform(0, 0.25) * random.random(3) ** 3
 
     def draw(canvas: ImageDraw.ImageDraw, large: int) -> None:
-        for tip in tips:
-            r = thick / 2 * large
-            (x, y), end = tip * large, (tip + along) * large
-            handle = 2 * r if hand else 0.9 * r
-            canvas.line([(x, y), tuple(end)], fill=255, width=round(handle))
-            canvas.ellipse([x - r, y - r, x + r, y + r], fill=255)
+        r, (x, y), end = radius * large, tip * large, (tip + along) * large
+        canvas.line([(x, y), tuple(end)], fill=255, width=round(handle * r))
+        canvas.ellipse([x - r, y - r, x + r, y + r], fill=255)
 
-    shape = _drawn(draw, side, 0.8)
-    inside = np.asarray(
-        Image.fromarray((shape * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(thick * side / 5))
-    )
-    shade = 0.55 + 0.5 * (inside.astype(np.float32) / 255)
-    thing = shade[..., None] * colour
-    alpha = shape[..., None]
-    size_mask = person.mask.shape[0]
-    small = np.asarray(
-        Image.fromarray((shape * 255).astype(np.uint8)).resize((size_mask, size_mask), Image.Resampling.BOX)
-    )
-    return replace(
-        person,
-        picture=(person.picture * (1 - alpha) + alpha * thing).clip(0, 1).astype(np.float32),
-        mask=np.maximum(person.mask, small.astype(np.float32) / 255),
-    )
+    alpha = _drawn(draw, side, 0.8)
+    inner = gaussian_filter(alpha, radius * side / 3)  # brighter in the middle, as round things are
+    thing = (0.5 + 0.6 * inner)[..., None] * colour
+    picture = person.picture * (1 - alpha[..., None]) + alpha[..., None] * thing
+    mask = np.maximum(person.mask, _drawn(draw, mask_side, 0.4))
+    return replace(person, picture=picture.clip(0, 1).astype(np.float32), mask=mask)
 
 
 def _power(x: np.ndarray, exponent: float) -> np.ndarray:

@@ -14,7 +14,12 @@ from ..portraits import SIDE, PortraitSet
 
 SKIN = (50, 280, 101, 330, 205, 425, 4, 195, 118, 347)  # cheeks and nose, bare on most faces
 CHIN = (199, 200, 175, 208, 428, 171, 396)
+FOREHEAD = (9, 151, 108, 337)  # above the brows
+BARE = (50, 205, 187, 101, 36, 117, 118, 142, 207, 216, 206, 203, 129, 108, 69, 66, 147, 123, 212, 214)  # one half
+MUCH_UNEVEN, MUCH_FRINGE = 0.065, 0.5
+BRIDGE_EDGE = 0.06, 0.028  # that glasses make in large and in small photos
 LEFT_EYE, RIGHT_EYE = (33, 133, 159, 145), (263, 362, 386, 374)  # corners and lids, in the picture
+GREY = 0.02  # photos whose skin has channels that differ by less are black and white
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ class Traits:
     """What tells who suits whom, for N people.
 
     yaw, pitch: degrees. open, smile: of the mouth, in distances of the eyes. tone: [N,3] logarithm of the skin's
-    colour. beard: how much darker the chin is, logarithm. glasses: edges across the bridge of the nose. look: [N,128],
-    embedding of the face, near for people of one age and sex.
+    colour. beard: how much darker the chin is, logarithm. glasses: edges across the bridge of the nose, from 1 on
+    probably of glasses. covered: how much hair, a hand or a shadow seems to be before the face; 1 is much. look:
+    [N,128], embedding of the face, near for people of one age and sex.
     """
 
     yaw: np.ndarray
@@ -75,6 +81,7 @@ class Traits:
     tone: np.ndarray
     beard: np.ndarray
     glasses: np.ndarray
+    covered: np.ndarray
     look: np.ndarray
 
     @staticmethod
@@ -84,12 +91,18 @@ class Traits:
         eyes = np.linalg.norm(points[:, [33, 133]].mean(1) - points[:, [263, 362]].mean(1), axis=1)
         length = lambda a, b: np.linalg.norm(points[:, a] - points[:, b], axis=1) / eyes  # noqa: E731
         camera = people.camera
-        rows = [_skin(people.image[i].permute(1, 2, 0).numpy(), points[i], eyes[i]) for i in range(len(people))]
-        tone, beard, glasses = zip(*rows, strict=True)
+        pairs = np.array([(left, int(people.mirror_points[left])) for left in BARE])
+        rows = [_skin(people.image[i].permute(1, 2, 0).numpy(), points[i], float(eyes[i]), pairs) for i in range(len(people))]
+        tone, beard, glasses, covered = (np.array(column) for column in zip(*rows, strict=True))
         return Traits(
             camera.yaw_degrees.numpy(), camera.pitch_degrees.numpy(), length(13, 14), length(61, 291),
-            np.array(tone), np.array(beard), np.array(glasses), _looks(people),
+            tone, beard, glasses / np.where(people.large.numpy(), *BRIDGE_EDGE), covered, _looks(people),
         )  # fmt: skip
+
+    @property
+    def grey(self) -> np.ndarray:
+        """Bool [N]: whose photo is black and white."""
+        return np.ptp(np.exp(self.tone), axis=1) < GREY
 
     def unlike(self, host: int, mirrored: bool) -> np.ndarray:
         """[N], how badly each would suit the host, whether straight or mirrored; 0 is the host itself."""
@@ -101,7 +114,7 @@ class Traits:
             (self.smile - self.smile[host]) / 0.08,
             (self.beard - self.beard[host]) / 0.25,
             np.linalg.norm(self.tone - self.tone[host], axis=1) / 0.35,
-            np.maximum(np.linalg.norm(self.look - self.look[host], axis=1) - 0.5, 0) / 0.09,
+            np.maximum(np.linalg.norm(self.look - self.look[host], axis=1) - 0.6, 0) / 0.1,
         )
         return sum(part**2 for part in parts)
 
@@ -115,17 +128,28 @@ def _looks(people: PortraitSet) -> np.ndarray:
     return torch.cat(rows).numpy()
 
 
-def _skin(picture: np.ndarray, points: np.ndarray, eyes: float) -> tuple[np.ndarray, float, float]:
-    """The logarithm of the skin's colour [3], how dark the chin is, and how strong the edges on the bridge are."""
-    side = picture.shape[0]
-    soft = gaussian_filter(picture.astype(np.float32) / 255, (side * 0.01, side * 0.01, 0))
-    skin = np.median(colours_at(soft, points[list(SKIN)]), axis=0)
-    chin = np.median(colours_at(soft, points[list(CHIN)]), axis=0)
-    top, bottom = points[8], points[197]
+def _skin(
+    picture: np.ndarray, points: np.ndarray, eyes: float, pairs: np.ndarray
+) -> tuple[np.ndarray, float, float, float]:
+    """The logarithm of the skin's colour [3], and beard, glasses and covered of `Traits`.
+
+    pairs: [B,2], points of bare skin and their mirror twins.
+    """
+    sigma = picture.shape[0] * 0.011
+    picture = picture.astype(np.float32) / 255
+    soft = gaussian_filter(picture, (sigma, sigma, 0))
+    skin = np.median(colours_at(soft, points[list(SKIN)]), axis=0).clip(0.02, 1)
+    chin = np.median(colours_at(soft, points[list(CHIN)]), axis=0).clip(0.02, 1)
     steps = np.linspace(0, 1, 48)[:, None]
-    across = (np.linspace(-0.06, 0.06, 5) * eyes)[:, None, None] * np.array([1.0, 0.0])
-    line = (top + (bottom - top) * steps)[None] + across  # [5,48,2] down the bridge
-    shade = colours_at(picture.astype(np.float32) / 255, line.reshape(-1, 2)).mean(1).reshape(5, 48).mean(0)
-    ripple = shade - gaussian_filter(shade, 6)
-    tone = np.log(np.clip(skin, 0.02, 1))
-    return tone, float(tone.mean() - np.log(np.clip(chin, 0.02, 1)).mean()), float(np.abs(ripple).max() / skin.mean())
+    across = (np.linspace(-0.08, 0.08, 7) * eyes)[:, None, None] * np.array([1.0, 0.0])
+    line = (points[8] + (points[197] - points[8]) * steps)[None] + across  # [7,48,2] down the bridge
+    light = gaussian_filter(picture.mean(2, keepdims=True), (sigma * 0.3, sigma * 0.3, 0))
+    shade = colours_at(light, line.reshape(-1, 2)).reshape(7, 48)
+    ripple = np.median(shade - gaussian_filter(shade, (0, 6)), axis=0)  # a bridge crosses all seven lines
+    glasses = float(np.abs(ripple).max() / (0.3 + skin.mean()))
+    edges = gaussian_filter(np.abs(picture - soft).mean(2), sigma)
+    left, right = (colours_at(edges, points[side]) for side in pairs.T)
+    uneven = float(np.percentile(np.abs(left - right), 90) / (0.15 + skin.mean()))
+    fringe = 1 - float(colours_at(soft, points[list(FOREHEAD)]).mean(1).min() / skin.mean())
+    beard = float(np.log(skin).mean() - np.log(chin).mean())
+    return np.log(skin), beard, glasses, max(uneven / MUCH_UNEVEN, fringe / MUCH_FRINGE)

@@ -10,7 +10,6 @@ from .people import Traits
 from .regions import REGIONS
 from .shapes import ShapeChange
 
-WEARS_GLASSES = 0.045  # `Traits.glasses` above which a face may wear some
 CANDIDATES = 30
 
 
@@ -20,9 +19,9 @@ class Mix:
 
     large_hosts: float = 0.55
     """Share of hosts from large photos, which are few but diverse; their donors have large photos too."""
-    alone: float = 0.15
+    alone: float = 0.1
     """Share of people whose face is one person's, with a changed shape."""
-    three: float = 0.35
+    three: float = 0.5
     """Share of the others that are made of three."""
     mirrored: float = 0.5
     """Share of mirrored hosts."""
@@ -30,7 +29,7 @@ class Mix:
     """Share with another person's backdrop."""
     light: float = 0.35
     """Share lit from a new side."""
-    occluder: float = 0.04
+    occluder: float = 0.03
     glasses: float = 0.05
     """Shares with something before the face, and with drawn glasses."""
 
@@ -75,21 +74,18 @@ def draw_plan(traits: Traits, large: np.ndarray, seed: int, number: int, mix: Mi
     host, mirrored = int(random.choice(group)), bool(random.random() < mix.mirrored)
     others = 0 if random.random() < mix.alone else 2 if random.random() < mix.three else 1
     donors = tuple(_donors(traits, large, host, others, random))
-    wears = traits.glasses[host] > WEARS_GLASSES
+    wears = bool(traits.glasses[host] >= 1)
     colours, shapes = _weights(len(donors), wears, random)
-    drawn = {
-        "backdrop": int(random.integers(len(large))) if random.random() < mix.backdrop else None,
-        "backdrop_mirrored": bool(random.random() < 0.5),
-        "glasses": bool(random.random() < mix.glasses) and not wears,
-        "occluder": bool(random.random() < mix.occluder),
-    }
-    side, height, strength = random.uniform(-1, 1), random.uniform(-0.3, 0.9), random.uniform(0.15, 0.45)
+    tone, change = float(random.uniform(0, 0.8)), ShapeChange.drawn(random, 1.2 if donors else 1.5)
+    outdoors = np.flatnonzero(large) if large.any() and random.random() < 0.7 else np.arange(len(large))
+    backdrop = int(random.choice(outdoors)) if random.random() < mix.backdrop else None
+    side, height, strength = random.uniform(-1, 1), random.uniform(-0.3, 0.9), random.uniform(0.1, 0.35)
     light = (side, height, strength) if random.random() < mix.light else None
+    backdrop_mirrored, glasses, occluder = random.random(3) < [0.5, mix.glasses, mix.occluder]
     return Plan(
         host, mirrored, tuple((number, flip != mirrored) for number, flip in donors), colours, shapes,
-        tone=float(random.uniform(0, 0.8)) if donors else 0.0,
-        change=ShapeChange.drawn(random, 1.0 if donors else 1.5),
-        light=light, seed=int(random.integers(2**31)), **drawn,
+        tone=tone if donors else 0.0, change=change, backdrop=backdrop, backdrop_mirrored=bool(backdrop_mirrored),
+        light=light, glasses=bool(glasses) and not wears, occluder=bool(occluder), seed=int(random.integers(2**31)),
     )  # fmt: skip
 
 
@@ -98,7 +94,9 @@ def _donors(
 ) -> list[tuple[int, bool]]:
     """(number, mirrored relative to the host) of people who suit the host."""
     unlike = np.stack([traits.unlike(host, mirrored) for mirrored in (False, True)])
-    unfit = traits.glasses > WEARS_GLASSES
+    unfit = (traits.glasses >= 1) | (traits.covered >= 1)
+    if not traits.grey[host]:
+        unfit = unfit | traits.grey
     if large[host]:
         unfit = unfit | ~large
     unlike[:, unfit] = np.inf
@@ -126,17 +124,17 @@ def _weights(donors: int, glasses: bool, random: np.random.Generator) -> tuple[n
     if donors == 0:
         return np.ones((len(REGIONS), 1)), np.ones((len(REGIONS), 1))
     whole = np.eye(people)
-    any_of = lambda: whole[random.integers(people)]  # noqa: E731
     main = whole[1 + random.integers(donors)]
+    mostly_other = lambda: whole[0] if random.random() < 0.22 else whole[1 + random.integers(donors)]  # noqa: E731
     mixed = random.dirichlet(np.full(people, 0.8))
-    rows = {"eyes": any_of(), "nose": any_of(), "mouth": any_of(), "cheeks": 0.5 * main + 0.5 * mixed}
+    rows = {"eyes": mostly_other(), "nose": mostly_other(), "mouth": mostly_other(), "cheeks": 0.7 * main + 0.3 * mixed}
     rows[str(random.choice(["eyes", "mouth"]))] = main  # so that somebody else is really in it
-    rows["jaw"] = 0.6 * rows["mouth"] + 0.4 * whole[0]
-    rows["forehead"] = 0.85 * whole[0] + 0.15 * rows["eyes"]
+    rows["jaw"] = 0.8 * rows["mouth"] + 0.2 * whole[0]
+    rows["forehead"] = whole[0]  # hair falls into it
     if glasses:  # they stay on
         rows |= {"eyes": whole[0], "nose": whole[0], "cheeks": whole[0], "forehead": whole[0]}
     colours = np.stack([rows[name] for name in REGIONS])
-    shapes = 0.7 * colours + 0.3 * random.dirichlet(np.full(people, 1.0))
+    shapes = 0.8 * colours + 0.2 * random.dirichlet(np.full(people, 1.0))
     if glasses:
         shapes = 0.5 * shapes + 0.5 * whole[0]
     return colours, shapes

@@ -16,7 +16,7 @@ REGIONS = {
 }
 """The points of MediaPipe's mesh that are the middles of a part."""
 SPREAD = 0.022  # world units, how soft the border between two parts is
-EDGE = 0.05  # world units from the edge of the mesh over which another face's colours come in
+EDGE = 0.035  # world units from the edge of the mesh over which another face's colours come in
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from ..batches import without_person
 from ..mesh_paint import paint
 from .people import Person
-from .skin import soft
+from .skin import grey, is_grey, skin_colour, soft
 from .warp import FIELD_SIDE, bent, fill
 
 UNSURE = 0.06  # masks of which a larger share is neither person nor backdrop don't get another backdrop
@@ -30,6 +30,10 @@ def with_backdrop(person: Person, other: Person, blur: float) -> Person:
     image = torch.from_numpy(bent(other.picture, still, side)).permute(2, 0, 1)[None]
     mask = torch.from_numpy(upsampled(other.mask, side))[None, None]
     behind = soft(without_person(image, mask)[0].permute(1, 2, 0).numpy(), blur)
+    if is_grey(skin_colour(person.picture, person.points)):
+        behind = grey(behind)
+    own_light = float(np.median(person.picture.mean(2)[upsampled(person.mask, side) > 0.9]))
+    behind = behind * min(1.0, (0.1 + 1.6 * own_light) / float(behind.mean() + 1e-3))  # no dark head in the sun
     alpha = upsampled(person.mask, side)
     alpha = np.clip((alpha - 0.15) / 0.7, 0, 1)[..., None]
     certain = alpha[..., 0] > 0.97

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from .people import SKIN, colours_at
+from .people import GREY, SKIN, colours_at
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-GREY = 0.02  # photos whose skin has channels that differ by less are black and white
 
 
 def soft(picture: np.ndarray, share: float) -> np.ndarray:

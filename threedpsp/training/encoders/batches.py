@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from ...device import random_generator
+from ...device import derived_seed, random_generator
 from ...errors import InputError
+from .augmented import AugmentedPhotos, Key
 from .photos import Batch, CheckedPhotos, Fault
-from .rendered import RenderedFaces, derived_seed
+from .rendered import RenderedFaces
 
 
 @dataclass(frozen=True)
@@ -44,27 +45,43 @@ class Share:
 class FaceStream:
     """Photos in an order shuffled anew for each pass, and rendered faces between them as their share demands."""
 
-    def __init__(self, photos: CheckedPhotos | None, rendered: RenderedFaces, rendered_share: float, seed: int) -> None:
-        """photos: None means that all faces are rendered."""
+    def __init__(
+        self,
+        photos: CheckedPhotos | None,
+        rendered: RenderedFaces,
+        rendered_share: float,
+        seed: int,
+        augment: bool = False,
+    ) -> None:
+        """photos: None means that all faces are rendered. augment: each photo looks otherwise each time."""
         self.photos = photos
         self.rendered = rendered
         self.rendered_share = 1.0 if photos is None else rendered_share
         self.seed = seed
+        self.augment = augment
 
     def split(self, positions: Sequence[int]) -> tuple[list[int], list[int]]:
         """Positions -> numbers of photos, and numbers of rendered faces."""
-        photos, faces = [], []
+        draws, faces = self._draws(positions)
+        return [self._photo(draw) for draw in draws], faces
+
+    def _draws(self, positions: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Positions -> places in the endless row of photos, and numbers of rendered faces."""
+        draws, faces = [], []
         for position in positions:
             before = math.floor(position * self.rendered_share + 1e-9)
             if math.floor((position + 1) * self.rendered_share + 1e-9) > before:
                 faces.append(before)
             else:
-                photos.append(self._photo(position - before))
-        return photos, faces
+                draws.append(position - before)
+        return draws, faces
 
     def _photo(self, draw: int) -> int:
         count = len(self.photos or ())
         return _order(self.seed, draw // count, count)[draw % count]
+
+    def _key(self, draw: int) -> Key:
+        return self._photo(draw), derived_seed(self.seed, "augment", draw) if self.augment else None
 
     def parts(self, share: Share, first_step: int, workers: int = 0) -> Iterator[Batch | Fault]:
         """The parts of this process, from a step on, for ever.
@@ -75,12 +92,12 @@ class FaceStream:
             workers: processes that load photos ahead.
         """
         plan = (
-            self.split(share.positions(step, part))
+            self._draws(share.positions(step, part))
             for step in itertools.count(first_step)
             for part in range(share.accumulation)
         )
         for_photos, for_faces = itertools.tee(plan)
-        loaded = self._loaded((photos for photos, _ in for_photos), workers)
+        loaded = self._loaded(([self._key(draw) for draw in draws] for draws, _ in for_photos), workers)
         for items, (_, faces) in zip(loaded, for_faces, strict=False):
             fault = next((item for item in items if isinstance(item, Fault)), None)
             batches = [item for item in items if isinstance(item, Batch)]
@@ -91,15 +108,15 @@ class FaceStream:
                 on_device = [Batch.cat(batches).to(device)] if batches else []
                 yield Batch.cat([*on_device, *([self.rendered.batch(faces)] if faces else [])])
 
-    def _loaded(self, numbers: Iterator[list[int]], workers: int) -> Iterator[list[Batch | Fault]]:
+    def _loaded(self, keys: Iterator[list[Key]], workers: int) -> Iterator[list[Batch | Fault]]:
         if self.photos is None:
-            return ([] for _ in numbers)
+            return ([] for _ in keys)
+        photos = AugmentedPhotos(self.photos)
         if workers == 0:
-            photos = self.photos
-            return ([photos[i] for i in part] for part in numbers)
+            return ([photos[key] for key in part] for part in keys)
         loader: DataLoader[Any] = DataLoader(
-            self.photos,
-            batch_sampler=_Plan(numbers),
+            photos,
+            batch_sampler=_Plan(keys),
             num_workers=workers,
             collate_fn=list,
         )
@@ -109,11 +126,11 @@ class FaceStream:
 class _Plan:
     """An iterator as something that can be iterated over, for the loader."""
 
-    def __init__(self, numbers: Iterator[list[int]]) -> None:
-        self.numbers = numbers
+    def __init__(self, keys: Iterator[list[Key]]) -> None:
+        self.keys = keys
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.numbers
+    def __iter__(self) -> Iterator[list[Key]]:
+        return self.keys
 
 
 @lru_cache(maxsize=4)

@@ -30,6 +30,8 @@ class TrainConfig:
     """Folder or zip that 'threedpsp prepare' made (or EG3D's); none: only faces that the generator renders."""
     mirrored: Literal["stored", "added", "none"] = "stored"
     """Mirrored copies of the photos: those that the folder has; one of each, made on the fly; none."""
+    augment: bool = False
+    """Each photo looks otherwise each time: light, colour and sharpness, and a face a little wider or longer."""
     validation: Path | None = None
     """Folder or zip of photos to validate on; none: faces that the generator renders, never trained on."""
     method: TrainedMethod = "3dpsp"

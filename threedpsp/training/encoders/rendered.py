@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ...device import random_generator
+from ...device import derived_seed, random_generator
 from ...eg3d.generator import Generator
 from ...encoder.inversion import resize_photo
 from .photos import Batch
 
 MOST_YAW, MOST_PITCH = 60.0, 30.0  # degrees
-
-
-def derived_seed(seed: int, purpose: str, number: int) -> int:
-    """A seed for one thing among many; the same each time, and unrelated to the others."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True)

@@ -145,5 +145,5 @@ def _data(
         raise InputError(f"{config.validation} holds no prepared photo to validate on.")
     if own is None and config.validation_rendered == 0:
         raise InputError("Nothing to validate on: give --validation, or --validation-rendered 1 or more.")
-    stream = FaceStream(photos, rendered("training"), config.rendered_share, config.seed)
+    stream = FaceStream(photos, rendered("training"), config.rendered_share, config.seed, config.augment)
     return stream, ValidationSet(own, rendered("validation"), config.validation_rendered, config.batch)
