@@ -153,9 +153,13 @@ class PortraitBatches:
         draws = [_Draws.of(random_generator(derived_seed(self.seed, "portrait", p)), 1) for p in positions]
         return self._made(torch.tensor(index), augmentation, _Draws.cat(draws))
 
-    def make(self, index: Tensor, augmentation: Augmentation = NONE) -> PortraitBatch:
-        """Certain portraits."""
-        return self._made(index, augmentation, _Draws.of(self.random, len(index)))
+    def make(
+        self, index: Tensor, augmentation: Augmentation = NONE, seeds: Sequence[int] | None = None
+    ) -> PortraitBatch:
+        """Certain portraits [N]; with N seeds each of them is changed by its own, whatever was drawn before."""
+        if seeds is None:
+            return self._made(index, augmentation, _Draws.of(self.random, len(index)))
+        return self._made(index, augmentation, _Draws.cat([_Draws.of(random_generator(s), 1) for s in seeds]))
 
     def _made(self, index: Tensor, augmentation: Augmentation, draws: _Draws) -> PortraitBatch:
         s = self.set

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..device import random_generator
+from ..device import derived_seed, random_generator
 from ..errors import InputError
-from .encoders.rendered import derived_seed
 
 LOOPS = (1, 3, 1, 2, 5)
 """How many steps of the ReStyle loop the encoder's half of a batch goes through before new people come, in turn."""

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..camera import Camera
-from ..device import random_generator, resolve_device
+from ..device import derived_seed, random_generator, resolve_device
 from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..eg3d.rays import camera_rays
@@ -21,10 +21,10 @@ from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, resize_photo
 from ..types import TriPlanes
 from ..weights.load import load_encoder, load_generator
+from .augment.photometric import Photometric
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches
 from .config import JointConfig
 from .draws import Place, Workers, draw_people, place
-from .encoders.rendered import derived_seed
 from .grow import grow_generator
 from .latents import principal_latents
 from .loss_networks import load_loss_networks
@@ -33,6 +33,9 @@ from .portraits import PortraitSet
 
 WINDOW_SIDE = 64  # rays of the part of the photo's view that a step renders
 REACH = 24  # rays that a window may be asked to lie beyond the picture's edges, so that it often lies at them
+
+
+AUGMENTATION = Augmentation(photometric=Photometric())
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,8 @@ class JointModel:
         made_up = torch.rand([], generator=choice).item() < c.made_up_share
         batches = self.made_up if made_up and self.made_up is not None else self.batches
         index = draw_people(batches.set.large, c.encoder_batch, c.large_share, c.seed, "encoder", here.group)
-        batches.random.manual_seed(derived_seed(c.seed, f"augmentation {self.workers.rank}", here.group))
-        return batches.make(index[share], Augmentation()).to(self.device)
+        seeds = [derived_seed(c.seed, f"augmentation {here.group}", i) for i in range(c.encoder_batch)]
+        return batches.make(index[share], AUGMENTATION, seeds[share]).to(self.device)
 
     @torch.no_grad()
     def carry(self, batch: PortraitBatch, ws: Tensor, planes: TriPlanes) -> None:
