@@ -46,6 +46,8 @@ class EncoderConfig:
     """Channels made from the camera and laid over every head's map; 0: the encoder does not see the camera."""
     shared_heads: bool = False
     """One stack of convolutions for all rows of a level, with a linear layer for each row; not in published models."""
+    face_features: bool = False
+    """Also read what dlib's recognition network makes of photo and estimate (see `face_trunk.py`); not published."""
     row_deltas: bool = False
     """e4e: the first head makes one w for all rows, the others what their rows differ from it by."""
 

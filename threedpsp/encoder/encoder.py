@@ -15,6 +15,7 @@ from ..errors import InputError, WeightsError
 from ..metrics.irse_blocks import input_layer, irse_body
 from .config import EncoderConfig
 from .e4e import check_stage, rows_from_deltas
+from .face_trunk import FaceFeatures
 from .map2style import Map2Style
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -42,6 +43,8 @@ class Encoder(nn.Module):
         self.latlayer0 = nn.Conv2d(width4, config.fpn_width, 1) if width4 != config.fpn_width else None
         self.latlayer1 = nn.Conv2d(width3, config.fpn_width, 1)
         self.latlayer2 = nn.Conv2d(width2, config.fpn_width, 1)
+        images = config.input_channels // 3
+        self.face = FaceFeatures(images, config.fpn_width) if config.face_features else None
 
     @property
     def method(self) -> str:
@@ -113,7 +116,11 @@ class Encoder(nn.Module):
         label = None if camera is None else camera.expand(len(x)).label.to(x)
         c1, c2, c3 = self.trunk(x)
         p3 = c3 if self.latlayer0 is None else self.latlayer0(c3)
-        p2 = _upsample_add(p3, self.latlayer1(c2))
+        l2 = self.latlayer1(c2)
+        if self.face is not None:
+            added2, added3 = self.face(x, (l2.shape[-1], p3.shape[-1]))
+            l2, p3 = l2 + added2, p3 + added3
+        p2 = _upsample_add(p3, l2)
         p1 = _upsample_add(p2, self.latlayer2(c1))
         maps = {p.shape[-1]: p for p in (p3, p2, p1)}
         used = len(self.styles) if stage is None else check_stage(config, stage) + 1

@@ -51,7 +51,8 @@ def save(trainer: JointTrainer) -> None:
     for name, network in (("generator", trainer.generator_ema), ("encoder", trainer.encoder_ema)):
         small |= pack_module(name, network)
     halved = {name: t.half() if t.is_floating_point() else t for name, t in small.items()}
-    write_safetensors(output / RESUME_POINT, halved, {"kind": SMALL_KIND, "numbers": to_text({"step": trainer.step})})
+    facts = {"step": trainer.step, "encoder": trainer.encoder.config.to_dict()}
+    write_safetensors(output / RESUME_POINT, halved, {"kind": SMALL_KIND, "numbers": to_text(facts)})
 
 
 def resume(trainer: JointTrainer) -> bool:

@@ -35,12 +35,11 @@ def load_networks(resume_point: Path) -> tuple[Generator, Encoder]:
     """The averaged networks of a joint training's small resume point, in eval mode."""
     if not resume_point.is_file():
         raise InputError(f"{resume_point} does not exist; give the {RESUME_POINT} of a joint training.")
-    tensors, _ = read(resume_point, SMALL_KIND)
+    tensors, facts = read(resume_point, SMALL_KIND)
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     generator = Generator(GeneratorConfig.tiny_256()).train(False).requires_grad_(False)
     unpack_module("generator", generator, tensors)
-    sizes = generator.config
-    encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim))
+    encoder = build_encoder(EncoderConfig.from_dict(facts["encoder"]))  # type: ignore[arg-type]
     unpack_module("encoder", encoder, tensors)
     encoder.latent_avg.copy_(tensors["latent_avg"])
     return generator, encoder.requires_grad_(False)

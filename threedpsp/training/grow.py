@@ -1,11 +1,13 @@
-"""A trained generator put into one with a larger picture."""
+"""Trained networks put into new ones that can do a little more."""
 
 from __future__ import annotations
 
 import torch
 
 from ..eg3d.generator import Generator
+from ..encoder.encoder import Encoder
 from ..errors import InputError
+from ..metrics.identity import DlibIdentity
 
 _LEARNED_ANEW = "superresolution.block1."
 
@@ -31,3 +33,22 @@ def grow_generator(large: Generator, small: Generator) -> None:
             there = list(state[name].shape) if name in state else "missing"
             raise InputError(f"Training cannot start from this generator: {name} is {there}, not {list(value.shape)}.")
     large.reset_fingerprint()
+
+
+@torch.no_grad()
+def grow_encoder(large: Encoder, small: Encoder) -> None:
+    """Fill a new encoder with a trained one; features of faces that only the new one reads count nothing at first.
+
+    Raises:
+        InputError: they differ in more than that.
+    """
+    missing, unknown = large.load_state_dict(small.state_dict(), strict=False)
+    if unknown or any(not name.startswith("face.") for name in missing):
+        raise InputError(f"Training cannot start from this encoder: {[*unknown, *missing][0]} is not in both.")
+    large.latent_avg.copy_(small.latent_avg)
+
+
+def fill_face_trunk(encoder: Encoder, identity: DlibIdentity) -> None:
+    """Give an encoder that reads features of faces the network that makes them."""
+    if encoder.face is not None:
+        encoder.face.trunk.fill(identity)

@@ -25,7 +25,7 @@ from .augment.photometric import Photometric
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches
 from .config import JointConfig
 from .draws import Place, Workers, draw_people, place
-from .grow import grow_generator
+from .grow import fill_face_trunk, grow_encoder, grow_generator
 from .latents import principal_latents
 from .loss_networks import load_loss_networks
 from .losses import WHOLE, Window, cut
@@ -75,7 +75,8 @@ class JointModel:
         config = self.config
         self.generator = Generator(GeneratorConfig.tiny_256())
         sizes = self.generator.config
-        self.encoder = build_encoder(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), seed=config.seed).train()
+        shape = dataclasses.replace(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), face_features=True)
+        self.encoder = build_encoder(shape, seed=config.seed).train()
         samples = config.samples
         self.rendering = dataclasses.replace(
             sizes.rendering, depth_resolution=samples, depth_resolution_importance=samples
@@ -84,6 +85,7 @@ class JointModel:
             self._start_from(config.init)
         else:
             _start_gently(self.generator)
+        fill_face_trunk(self.encoder, self.identity)
         self.generator.backbone.mapping.requires_grad_(False)
         for network in (self.generator, self.encoder):
             network.to(self.device)
@@ -95,7 +97,10 @@ class JointModel:
         """Fill the networks with trained ones, and leave out the stages before them."""
         generator = load_generator(init, "cpu")
         grow_generator(self.generator, generator)
-        self.encoder = load_encoder(init, generator).requires_grad_(True).train()
+        encoder = load_encoder(init, generator)
+        shape = dataclasses.replace(encoder.config, face_features=True)
+        self.encoder = build_encoder(shape, seed=self.config.seed).train()
+        grow_encoder(self.encoder, encoder)
         self.step = self.warm_from = self.config.handover_end
 
     @torch.no_grad()
