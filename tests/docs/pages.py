@@ -19,6 +19,7 @@ NEEDS = {
     "Slurm": "a cluster with the scheduler Slurm",
     "a GPU": "an NVIDIA GPU",
     "several machines": "two machines that reach each other",
+    "person masks": "masks of people on photos, which an environment of its own makes",
     "official weights": "files that their owners alone may hand out",
     "large data sets": "tens of gigabytes under a licence of their own",
     "photos of people": "photos that are no part of this project",

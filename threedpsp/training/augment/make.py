@@ -30,6 +30,8 @@ from .plan import Mix, Plan, draw_plan
 from .regions import face_parts
 from .scene import lit, with_backdrop
 
+USUAL = Mix()
+
 log = logging.getLogger(__name__)
 
 
@@ -124,7 +126,7 @@ def main(
     seed: int = 0,
     quality: int = QUALITY,
     hosts_only: tuple[str, ...] = (),
-    mix: Mix = Mix(),  # noqa: B008
+    mix: Mix = USUAL,
 ) -> None:
     """Make people who do not exist.
 

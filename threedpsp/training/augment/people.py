@@ -92,7 +92,10 @@ class Traits:
         length = lambda a, b: np.linalg.norm(points[:, a] - points[:, b], axis=1) / eyes  # noqa: E731
         camera = people.camera
         pairs = np.array([(left, int(people.mirror_points[left])) for left in BARE])
-        rows = [_skin(people.image[i].permute(1, 2, 0).numpy(), points[i], float(eyes[i]), pairs) for i in range(len(people))]
+        rows = [
+            _skin(people.image[i].permute(1, 2, 0).numpy(), points[i], float(eyes[i]), pairs)
+            for i in range(len(people))
+        ]
         tone, beard, glasses, covered = (np.array(column) for column in zip(*rows, strict=True))
         return Traits(
             camera.yaw_degrees.numpy(), camera.pitch_degrees.numpy(), length(13, 14), length(61, 291),

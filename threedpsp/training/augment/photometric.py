@@ -40,7 +40,10 @@ class Photometric:
     """Share of pictures stored as JPEG of low quality."""
 
 
-def changed(images: Tensor, seeds: list[int], how: Photometric = Photometric()) -> tuple[Tensor, Tensor]:  # noqa: B008
+USUAL = Photometric()
+
+
+def changed(images: Tensor, seeds: list[int], how: Photometric = USUAL) -> tuple[Tensor, Tensor]:
     """Changed pictures; each one's seed alone decides how.
 
     Args:

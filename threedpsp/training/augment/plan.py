@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Plan:
     light: tuple[float, float, float] | None = None
     glasses: bool = False
     occluder: bool = False
-    seed: int = field(default=0)
+    seed: int = 0
 
 
 def draw_plan(traits: Traits, large: np.ndarray, seed: int, number: int, mix: Mix) -> Plan:

@@ -21,9 +21,11 @@ EDGE = 0.035  # world units from the edge of the mesh over which another face's 
 
 @dataclass(frozen=True)
 class FaceParts:
-    """weights: [468,R], how much each point belongs to each of `REGIONS`, 1 in all. inner: [468], 0 at the mesh's edge
-    and 1 well inside.
-    """  # noqa: D205
+    """The parts of a face, point by point.
+
+    weights: [468,R], how much each point belongs to each of `REGIONS`, 1 in all.
+    inner: [468], 0 at the mesh's edge and 1 well inside.
+    """
 
     weights: np.ndarray
     inner: np.ndarray
