@@ -188,8 +188,7 @@ def _refine(clock: SelfTime, options: ProfileOptions, folder: Path) -> Steps:
 
     def between(state: object) -> None:
         if clock.running:
-            found.append(("", clock.end()))
-            clock.forget()
+            found.append(("", clock.end()))  # what was rendered for the next update has its backward pass there
         clock.begin()
 
     warm_up = 2 if options.quick else 8
