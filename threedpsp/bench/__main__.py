@@ -14,7 +14,7 @@ from ..errors import InputError, ThreeDPSPError
 from . import growth
 from .compare import compare
 from .jobs import JOBS, JobName
-from .profile import ProfileOptions, profile
+from .profile_table import ProfileOptions
 from .table import markdown
 
 PROGRAM = "python -m threedpsp.bench"
@@ -85,7 +85,7 @@ def main(bench: Bench) -> int:
 def show_profiles(options: ProfileOptions) -> int:
     """Profiles what was asked for; results go to stdout."""
     for index, job in enumerate(options.jobs):
-        found = profile(job, options)
+        found = options.run(job)
         _write(sys.stdout, json.dumps(found.to_dict()) if options.json else "\n" * (index > 0) + found.markdown())
     return 0
 

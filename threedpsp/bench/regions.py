@@ -53,11 +53,13 @@ def watched(clock: SelfTime) -> Iterator[None]:
     """While this lasts, the clock knows all regions."""
     with contextlib.ExitStack() as undo:
         for owner, name, region in DIFFERENTIABLE:
-            _replace(undo, owner, name, _inside(clock, getattr(owner, name), region, differentiable=True))
+            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, differentiable=True)))
         for owner, name, region in OTHERS:
-            _replace(undo, owner, name, _inside(clock, getattr(owner, name), region, whole=True))
+            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, whole=True)))
         _watch_compiled(undo, clock)
-        _replace(undo, torch.autograd, "backward", functools.partial(clock.backward, torch.autograd.backward))
+        undo.enter_context(
+            replaced(torch.autograd, "backward", functools.partial(clock.backward, torch.autograd.backward))
+        )
         before = register_optimizer_step_pre_hook(lambda *_: clock.push(UPDATE, whole=True))
         after = register_optimizer_step_post_hook(lambda *_: clock.pop())
         undo.callback(before.remove)
@@ -85,12 +87,18 @@ def _watch_compiled(undo: contextlib.ExitStack, clock: SelfTime) -> None:
         with clock.region(clock.top + KERNEL):
             compiled(*args)
 
-    _replace(undo, module, "call", call)
+    undo.enter_context(replaced(module, "call", call))
 
 
-def _replace(undo: contextlib.ExitStack, owner: Any, name: str, value: Any) -> None:
-    undo.callback(setattr, owner, name, getattr(owner, name))
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """While this lasts, the owner has another function by that name."""
+    before = getattr(owner, name)
     setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def row_names() -> list[str]:

@@ -86,7 +86,7 @@ class SelfTime:
                 self._made_from_here(top.removesuffix(f" {FORWARD}") if top.endswith(FORWARD) else REST)
 
     def _made_from_here(self, region: str) -> None:
-        self._numbers.append(torch.autograd._get_sequence_nr())  # type: ignore[attr-defined]
+        self._numbers.append(torch.autograd._get_sequence_nr())
         self._regions.append(region)
 
     def backward(self, run: Callable[..., Any], roots: Any, *args: Any, **kwargs: Any) -> None:
