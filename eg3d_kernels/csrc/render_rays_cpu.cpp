@@ -290,7 +290,7 @@ class Block {
     for (int64_t slot = start; slot < decoded_; ++slot) {
       float point[3];
       place(ray_of(rows_[slot]), depths_[rows_[slot]], point);
-      for (int plane = 0; plane < 3; ++plane) footprints_[3 * slot + plane] = footprint(layout_, plane, point);
+      footprints(layout_, point, &footprints_[3 * slot]);
     }
     for (int64_t slot = start; slot < decoded_; ++slot)
       gather(layout_, planes_, &footprints_[3 * slot], features_ + slot * decoder_.feature_stride);
