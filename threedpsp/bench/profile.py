@@ -121,7 +121,7 @@ def _refine(run: Run) -> Steps:
     generator = load_generator("tiny", "cpu")
     crop = crop_of(run.people(), 0)
     inversion = invert(load_encoder("tiny", generator), generator, crop.image, crop.camera, 1)
-    warm_up = 4 if run.quick else 8  # planes and weights are tuned by then
+    warm_up = 1 if run.quick else 8  # planes and weights are tuned by then
     found: Steps = []
 
     def between(state: object) -> None:
