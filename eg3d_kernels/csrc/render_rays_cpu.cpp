@@ -22,6 +22,7 @@ namespace {
 constexpr int64_t kBlockSamples = 256;
 constexpr int64_t kGroup = 8;       // coarse samples between two looks at how much light is left
 constexpr float kEmpty = -1e4f;     // raw density of a sample that was left out
+constexpr float kUnfelt = 1e-9f;    // share of a pixel's gradient below which a sample gets none: less than rounding
 
 // Zeros, aligned for vector loads.
 class Buffer {
@@ -107,7 +108,7 @@ class Block {
         row_weights_(samples_),
         scratch_(std::max(samples_, decoder.color_stride)) {
     if (backward) {
-      slopes_ = Buffer(max_rays_ * samples_ * decoder.hidden_stride);
+      before_softplus_ = Buffer(max_rays_ * samples_ * decoder.hidden_stride);
       grad_out_ = Buffer(max_rays_ * samples_ * in.outputs);
       grad_hidden_ = Buffer(max_rays_ * samples_ * decoder.hidden_stride);
       grad_features_ = Buffer(max_rays_ * samples_ * decoder.feature_stride);
@@ -189,8 +190,10 @@ class Block {
     }
   }
 
-  // After shade() of all samples: grad_out_ from the gradients of the block's pixels.
+  // After shade() of all samples: grad_out_ from the gradients of the block's pixels. Samples that hardly change their
+  // pixel, in empty space or in the dark, are left out from here on.
   void composite_backward(const float* grad_features, const float* grad_depth, const float* grad_opacity) {
+    keep_those_that_are_felt();
     color(decoded_);
     for (int64_t r = 0; r < rays_; ++r) {
       const int64_t ray = first_ray_ + r;
@@ -214,13 +217,13 @@ class Block {
 
   // After grad_out_ is there: adds to the gradients what it leaves.
   void decoder_backward(Gradients to) {
-    const int64_t rows = rays_ * samples_, hidden_stride = decoder_.hidden_stride;
+    const int64_t rows = decoded_, hidden_stride = decoder_.hidden_stride;
     const int64_t feature_stride = decoder_.feature_stride;
     matmul({grad_out_, in_.outputs, 1}, rows, in_.outputs, decoder_.w1, hidden_stride, hidden_stride, decoder_.zeros, 0,
            grad_hidden_, hidden_stride);
-    float *grad_hidden = grad_hidden_, *slope = slopes_;
+    float *grad_hidden = grad_hidden_, *before = before_softplus_;
 #pragma omp simd
-    for (int64_t i = 0; i < rows * hidden_stride; ++i) grad_hidden[i] *= slope[i];
+    for (int64_t i = 0; i < rows * hidden_stride; ++i) grad_hidden[i] *= sigmoid(before[i]);
     if (to.w0) {
       matmul({grad_out_, 1, in_.outputs}, in_.outputs, rows, hidden_, hidden_stride, hidden_stride, to.w1,
              hidden_stride, to.w1, hidden_stride);
@@ -236,14 +239,15 @@ class Block {
       for (int plane = 0; plane < 3; ++plane)
         scatter(layout_, footprints_[3 * row + plane], grad_features_ + row * feature_stride, 0, in_.height,
                 to.planes + plane * layout_.plane_stride());
-    for (int64_t row = 0; to.origins && row < rows; ++row) {
-      const int64_t ray = ray_of(row);
+    for (int64_t slot = 0; to.origins && slot < rows; ++slot) {
+      const int64_t ray = ray_of(rows_[slot]);
+      const float depth = depths_[rows_[slot]];
       float point[3], point_grad[3];
-      place(ray, depths_[row], point);
-      gather_slope(layout_, planes_, point, grad_features_ + row * feature_stride, point_grad);
+      place(ray, depth, point);
+      gather_slope(layout_, planes_, point, grad_features_ + slot * feature_stride, point_grad);
       for (int axis = 0; axis < 3; ++axis) {
         to.origins[3 * ray + axis] += 2 / in_.box_warp * point_grad[axis];
-        if (to.directions) to.directions[3 * ray + axis] += 2 / in_.box_warp * depths_[row] * point_grad[axis];
+        if (to.directions) to.directions[3 * ray + axis] += 2 / in_.box_warp * depth * point_grad[axis];
       }
     }
   }
@@ -286,21 +290,54 @@ class Block {
     for (int64_t slot = start; slot < decoded_; ++slot) {
       float point[3];
       place(ray_of(rows_[slot]), depths_[rows_[slot]], point);
-      for (int plane = 0; plane < 3; ++plane) footprints_[3 * slot + plane] = footprint(layout_, plane, point);
+      footprints(layout_, point, &footprints_[3 * slot]);
     }
     for (int64_t slot = start; slot < decoded_; ++slot)
       gather(layout_, planes_, &footprints_[3 * slot], features_ + slot * decoder_.feature_stride);
     float* hidden = hidden_ + start * hidden_stride;
     matmul({features_ + start * decoder_.feature_stride, decoder_.feature_stride, 1}, count, in_.channels,
            decoder_.w0_transposed, hidden_stride, hidden_stride, decoder_.b0, 0, hidden, hidden_stride);
-    if (float* slope = slopes_ ? slopes_ + start * hidden_stride : nullptr) {
-#pragma omp simd
-      for (int64_t i = 0; i < count * hidden_stride; ++i) slope[i] = sigmoid(hidden[i]);
-    }
+    if (before_softplus_) std::copy_n(hidden, count * hidden_stride, before_softplus_ + start * hidden_stride);
 #pragma omp simd
     for (int64_t i = 0; i < count * hidden_stride; ++i) hidden[i] = softplus(hidden[i]);
     for (int64_t i = 0; i < count; ++i)
       raw_sigma_[rows_[start + i]] = dot(hidden + i * hidden_stride, decoder_.w1, hidden_stride) + in_.b1[0];
+  }
+
+  // Marks the slots of samples whose colour or density changes their pixel, and moves what is known of them to the front.
+  void keep_those_that_are_felt() {
+    const int64_t hidden_stride = decoder_.hidden_stride, feature_stride = decoder_.feature_stride;
+    for (int64_t r = 0; r < rays_; ++r) {
+      float total_depth = 0;
+      const float opacity = weigh(r, &total_depth);
+      const float unfelt = opacity > 0 && opacity < 1 ? kUnfelt * opacity : kUnfelt;  // depth is a mean over what is met
+      bool before = false;  // whether the density of the interval before the sample is felt
+      for (int64_t k = 0; k < samples_; ++k) {
+        const bool after = k < samples_ - 1 && !(transmittance_[k] * density_reach(k) <= unfelt);  // NaN is
+        counts_[slots_[sorted_rows_[k]]] = before || after || !(row_weights_[k] <= unfelt);
+        before = after;
+      }
+    }
+    int64_t count = 0;
+    for (int64_t slot = 0; slot < decoded_; ++slot) {
+      const int64_t row = rows_[slot];
+      slots_[row] = counts_[slot] ? count : -1;
+      if (!counts_[slot]) continue;
+      if (count < slot) {
+        rows_[count] = row;
+        std::copy_n(hidden_ + slot * hidden_stride, hidden_stride, hidden_ + count * hidden_stride);
+        std::copy_n(before_softplus_ + slot * hidden_stride, hidden_stride, before_softplus_ + count * hidden_stride);
+        std::copy_n(features_ + slot * feature_stride, feature_stride, features_ + count * feature_stride);
+        std::copy_n(&footprints_[3 * slot], 3, &footprints_[3 * count]);
+      }
+      ++count;
+    }
+    decoded_ = count;
+  }
+
+  // How far the raw densities beside interval k of the sorted samples change the light that passes it.
+  float density_reach(int64_t k) const {
+    return (sorted_depths_[k + 1] - sorted_depths_[k]) * sigmoid((sorted_raw_sigma_[k] + sorted_raw_sigma_[k + 1]) / 2 - 1);
   }
 
   // Colours of the samples in block_rows_. Their hidden layers move to the front, where they lie together.
@@ -370,8 +407,11 @@ class Block {
     if (in_.white_back) grad_opacity -= grad_sum;
     float* grad_row_weights = scratch_;
     for (int64_t k = 0; k < samples_; ++k) {
-      const float* color = colors_ + sorted_rows_[k] * decoder_.color_stride;
-      float *grad = grad_out_ + sorted_rows_[k] * in_.outputs + 1, dot = 0;
+      const int64_t slot = slots_[sorted_rows_[k]];
+      grad_row_weights[k] = 0;
+      if (slot < 0) continue;
+      const float* color = colors_ + slot * decoder_.color_stride;
+      float *grad = grad_out_ + slot * in_.outputs + 1, dot = 0;
       const float weight = row_weights_[k];
 #pragma omp simd reduction(+ : dot)
       for (int64_t c = 0; c < colors; ++c) {
@@ -391,7 +431,8 @@ class Block {
     float* grad_raw_sigma = scratch_;
     composite_weights_backward(samples_, sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_,
                                grad_weights, grad_raw_sigma);
-    for (int64_t k = 0; k < samples_; ++k) grad_out_[sorted_rows_[k] * in_.outputs] = grad_raw_sigma[k];
+    for (int64_t k = 0; k < samples_; ++k)
+      if (slots_[sorted_rows_[k]] >= 0) grad_out_[slots_[sorted_rows_[k]] * in_.outputs] = grad_raw_sigma[k];
   }
 
   static void add_rows(int64_t rows, const float* values, int64_t columns, float* sum) {
@@ -416,7 +457,7 @@ class Block {
   // Of the samples of all rays, ray by ray in order of depth; a row of -1 counts for nothing:
   std::vector<int64_t> block_rows_;
   Buffer block_weights_;
-  Buffer slopes_, grad_out_, grad_hidden_, grad_features_;           // slopes_: of the hidden layer's softplus
+  Buffer before_softplus_, grad_out_, grad_hidden_, grad_features_;  // of each slot; the first of the hidden layer
   // Of the samples or intervals of one ray, in order of depth:
   std::vector<int64_t> sorted_rows_;
   Buffer sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_, row_weights_, scratch_;

@@ -15,7 +15,7 @@ void eg3d_sample_planes(const float* planes, const float* points, float* out, in
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t i = 0; i < n * p; ++i) {
     eg3d::Footprint prints[3];
-    for (int plane = 0; plane < 3; ++plane) prints[plane] = eg3d::footprint(layout, plane, points + 3 * i);
+    eg3d::footprints(layout, points + 3 * i, prints);
     eg3d::gather(layout, planes + i / p * 3 * layout.plane_stride(), prints, out + i * channels);
   }
 }

@@ -1,4 +1,4 @@
-"""`python -m threedpsp.bench JOB`: the published way against ours, side by side on this machine."""
+"""`python -m threedpsp.bench JOB`: the published way against ours, side by side; `... profile`: where time goes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from ..errors import InputError, ThreeDPSPError
 from . import growth
 from .compare import compare
 from .jobs import JOBS, JobName
+from .profile_table import ProfileOptions
 from .table import markdown
+
+PROGRAM = "python -m threedpsp.bench"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Times jobs of the model of full size, ffhq512-128 with random weights, in fresh processes that alternate."""
+    """Times jobs of the model of full size, ffhq512-128 with random weights, in fresh processes that alternate.
+
+    Another command, profile, shows where a training step spends its time: python -m threedpsp.bench profile --help.
+    """
 
     job: tyro.conf.Positional[JobName | Literal["all", "growth"]]
     """What is timed. growth: some jobs with more and more rays, samples, frames and heads."""
@@ -76,6 +82,14 @@ def main(bench: Bench) -> int:
     return 0
 
 
+def show_profiles(options: ProfileOptions) -> int:
+    """Profiles what was asked for; results go to stdout."""
+    for index, job in enumerate(options.jobs):
+        found = options.run(job)
+        _write(sys.stdout, json.dumps(found.to_dict()) if options.json else "\n" * (index > 0) + found.markdown())
+    return 0
+
+
 def _write(stream: TextIO, line: str) -> None:
     stream.write(line + "\n")
     stream.flush()
@@ -83,7 +97,10 @@ def _write(stream: TextIO, line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(tyro.cli(Bench, prog="python -m threedpsp.bench")))
+        if sys.argv[1:2] == ["profile"]:
+            options = tyro.cli(ProfileOptions, prog=f"{PROGRAM} profile", args=sys.argv[2:])
+            sys.exit(show_profiles(options))
+        sys.exit(main(tyro.cli(Bench, prog=PROGRAM)))
     except ThreeDPSPError as error:
         _write(sys.stderr, f"error: {error}")
         sys.exit(1)

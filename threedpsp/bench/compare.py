@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from subprocess import run
+from typing import Any
 
 from ..errors import ThreeDPSPError
 from .jobs import FRAMES, JobName
@@ -99,7 +100,7 @@ def compare(
     )
 
 
-def run_worker(side: Side, settings: Mapping[str, str | int], threads: int) -> dict[str, float]:
+def run_worker(side: Side, settings: Mapping[str, str | int], threads: int) -> dict[str, Any]:
     """The figures of one fresh process."""
     command = [sys.executable, "-m", f"{__package__}.worker", json.dumps(settings)]
     done = run(command, env=environment(side, threads), capture_output=True, text=True, check=False)

@@ -1,4 +1,7 @@
-"""Runs one side of a job in this process and prints its figures: `python -m threedpsp.bench.worker '{"job": ...}'`."""
+"""Runs one side of a job, or a profile, in this process and prints its figures as JSON.
+
+`python -m threedpsp.bench.worker '{"job": ...}'`; a profile's settings are the fields of `ProfileOptions`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import torch
 
 from ..process_memory import resident_bytes
 from .jobs import Task
+from .profile import profile
 
 WITHOUT_WARM_UP = ("training", "demo")
 """The first warms up by itself; the second is what a user meets."""
@@ -34,7 +38,10 @@ def measure(task: Task, repeats: int) -> dict[str, float]:
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     torch.set_num_threads(settings.pop("threads"))
-    repeats = settings.pop("repeats")
     with contextlib.redirect_stdout(sys.stderr):  # what a job says is not a figure
-        figures = measure(Task(**settings), repeats)
+        if settings.pop("profile", False):
+            figures = profile(settings.pop("job"), **settings).to_dict()
+        else:
+            repeats = settings.pop("repeats")
+            figures = measure(Task(**settings), repeats)
     sys.stdout.write(json.dumps(figures) + "\n")

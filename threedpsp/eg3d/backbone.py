@@ -92,10 +92,11 @@ class Backbone(nn.Module):
         Where the model has a background that stays put on the screen, the planes come with it.
         """
         image = self.synthesis(ws, noise_mode, generator)
-        n, _, height, width = image.shape
         c = self.config.plane_channels
-        features = image[:, : 3 * c].reshape(n, 3, c, height, width).permute(0, 1, 3, 4, 2).contiguous()
+        pixels = image.permute(0, 2, 3, 1)  # as it lies in memory; so do the gradients then, which are not copied
+        of_planes, of_background = pixels.split([3 * c, pixels.shape[-1] - 3 * c], -1)
+        features = of_planes.unflatten(-1, (3, c)).permute(0, 3, 1, 2, 4).contiguous()
         background = None
         if self.config.background == "screen":
-            background = torch.sigmoid(image[:, 3 * c :]) * 1.002 - 0.001
+            background = (torch.sigmoid(of_background) * 1.002 - 0.001).permute(0, 3, 1, 2)
         return TriPlanes(features, self.config.rendering.box_warp, self.config.plane_axes, background)

@@ -110,12 +110,14 @@ class DlibIdentity(nn.Module):
             bias = filters_bias[-channels:, 0]
             scale, shift = scale_shift[:channels, 0], scale_shift[channels:, 0]
             convolution.load_state_dict({"weight": weight * scale[:, None, None, None], "bias": bias * scale + shift})
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
         self.output.copy_(output)
 
     def forward(self, chips: Float[Tensor, "n 3 150 150"]) -> Float[Tensor, "n 128"]:
         """The embeddings of chips of faces, colours from 0 to 255, upright and centred as `identity_chip` cuts them."""
         if chips.ndim != 4 or tuple(chips.shape[1:]) != (3, CHIP_SIDE, CHIP_SIDE):
             raise InputError(f"The identity network reads chips [N,3,150,150]; got {list(chips.shape)}.")
+        chips = chips.contiguous(memory_format=torch.channels_last)  # a sixth faster, with weights that lie so too
         x = F.max_pool2d(F.relu(self.first((chips - self.mean) / PIXEL_SCALE)), 3, stride=2)
         for block in self.blocks:
             x = block(x)

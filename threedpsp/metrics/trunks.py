@@ -7,7 +7,8 @@ stride.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,23 @@ class BlurredConv(nn.Conv2d):
         """`before` channels in, `channels` out, a square kernel, zeros of width `margin` around the input."""
         super().__init__(before, channels, side)
         self.margin = margin
+        self._blurred: dict[tuple[tuple[float, ...], ...], Tensor] = {}
+
+    @torch.no_grad()
+    def keep_kernels(self) -> None:
+        """From now on the weights stay as they are: make the kernels of both once, which is a tenth of the time."""
+        self._blurred = {
+            (down, across): self._kernel(down, across)
+            for down in (self.INNER, self.LAST)
+            for across in (self.INNER, self.LAST)
+        }
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> BlurredConv:
+        """Kept kernels are made anew on another device or in another type."""
+        super()._apply(fn, recurse)
+        if self._blurred:
+            self.keep_kernels()
+        return self
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """What `BlurPool` makes of the convolution."""
@@ -69,10 +87,14 @@ class BlurredConv(nn.Conv2d):
         return torch.cat([inner[..., :1], inner, last], 3)
 
     def _filtered(self, x: Tensor, down: tuple[float, ...], across: tuple[float, ...]) -> Tensor:
-        blur = x.new_tensor(down)[:, None] * x.new_tensor(across)
+        kernel = self._blurred.get((down, across))
+        return F.conv2d(x, self._kernel(down, across) if kernel is None else kernel, self.bias, stride=2)
+
+    def _kernel(self, down: tuple[float, ...], across: tuple[float, ...]) -> Tensor:
+        """Convolution and blur in one."""
+        blur = self.weight.new_tensor(down)[:, None] * self.weight.new_tensor(across)
         kernel = F.conv_transpose2d(self.weight.flatten(0, 1)[:, None], blur[None, None])[:, 0]
-        kernel = kernel.unflatten(0, self.weight.shape[:2]).contiguous(memory_format=torch.channels_last)
-        return F.conv2d(x, kernel, self.bias, stride=2)
+        return kernel.unflatten(0, self.weight.shape[:2]).contiguous(memory_format=torch.channels_last)
 
 
 class Trunk(nn.Module):
@@ -119,6 +141,8 @@ class Trunk(nn.Module):
                     f"{source}: {name}.weight is {list(weight.shape)}, expected {list(convolution.weight.shape)}."
                 )
             convolution.load_state_dict({"weight": weight, "bias": bias})
+            if isinstance(convolution, BlurredConv):
+                convolution.keep_kernels()
 
 
 def alexnet(*, shift_tolerant: bool) -> Trunk:

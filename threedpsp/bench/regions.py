@@ -1,0 +1,111 @@
+"""The regions of training and refining, put around the functions that do their work."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from .. import kernels
+from ..eg3d.backbone import Synthesis
+from ..eg3d.superresolution import Superresolution
+from ..encoder.encoder import Encoder
+from ..metrics.identity import DlibIdentity
+from ..metrics.perceptual import PerceptualDistance
+from ..training.encoders.ema import Average
+from ..training.encoders.trainer import Trainer
+from ..training.trainer import JointTrainer
+from .self_time import BACKWARD, FORWARD, SelfTime
+
+RAYS = "rays"
+KERNEL = ", compiled"
+UPDATE = "optimizer, clipping, mean weights"
+DATA = "data"
+
+DIFFERENTIABLE: tuple[tuple[Any, str, str], ...] = (
+    (Encoder, "forward", "encoder"),
+    (Synthesis, "forward", "backbone"),
+    (kernels, "render_rays", RAYS),
+    (kernels, "query_points", "points"),
+    (Superresolution, "blocks", "super-resolution"),
+    (PerceptualDistance, "features", "perceptual"),
+    (PerceptualDistance, "distance", "perceptual"),
+    (DlibIdentity, "embed", "identity"),
+)
+"""Owner, function, region."""
+OTHERS: tuple[tuple[Any, str, str], ...] = (
+    (torch.nn.utils, "clip_grad_norm_", UPDATE),
+    (torch.optim.Optimizer, "zero_grad", UPDATE),
+    (torch, "_foreach_lerp_", UPDATE),
+    (Average, "update", UPDATE),
+    (JointTrainer, "next_batch", DATA),
+    (Trainer, "_next", DATA),
+)
+"""The same without gradients; all inside them counts as theirs."""
+
+
+@contextlib.contextmanager
+def watched(clock: SelfTime) -> Iterator[None]:
+    """While this lasts, the clock knows all regions."""
+    with contextlib.ExitStack() as undo:
+        for owner, name, region in DIFFERENTIABLE:
+            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, differentiable=True)))
+        for owner, name, region in OTHERS:
+            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, whole=True)))
+        _watch_compiled(undo, clock)
+        undo.enter_context(
+            replaced(torch.autograd, "backward", functools.partial(clock.backward, torch.autograd.backward))
+        )
+        before = register_optimizer_step_pre_hook(lambda *_: clock.push(UPDATE, whole=True))
+        after = register_optimizer_step_post_hook(lambda *_: clock.pop())
+        undo.callback(before.remove)
+        undo.callback(after.remove)
+        yield
+
+
+def _inside(clock: SelfTime, function: Any, region: str, **how: bool) -> Any:
+    @functools.wraps(function)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        with clock.region(region, **how):
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def _watch_compiled(undo: contextlib.ExitStack, clock: SelfTime) -> None:
+    """The compiled function of the rays by itself, so that what is around it shows."""
+    import importlib
+
+    module = importlib.import_module(f"{kernels.render_rays.__module__.rpartition('.')[0]}.cpu.render_rays")
+    compiled = module.call
+
+    def call(*args: Any) -> None:
+        with clock.region(clock.top + KERNEL):
+            compiled(*args)
+
+    undo.enter_context(replaced(module, "call", call))
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """While this lasts, the owner has another function by that name."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def row_names() -> list[str]:
+    """All rows a profile may have, in the order of a table."""
+    names = [DATA]
+    for region in dict.fromkeys(region for _, _, region in DIFFERENTIABLE):
+        for direction in (FORWARD, BACKWARD):
+            name = f"{region} {direction}"
+            names += [name + KERNEL, name] if region == RAYS else [name]
+    return [*names, UPDATE]
