@@ -21,7 +21,8 @@ from threedpsp.training.batches import IMAGE_SIDE, Augmentation, PortraitBatches
 from threedpsp.training.checkpoints import RESUME_POINT
 from threedpsp.training.config import JointConfig
 from threedpsp.training.draws import LOOPS, Workers, draw_people, place
-from threedpsp.training.finish import fit_mapping, load_networks
+from threedpsp.training.finish import fit_mapping
+from threedpsp.training.finished import load_networks
 from threedpsp.training.grow import grow_generator
 from threedpsp.training.joint import JointTrainer
 from threedpsp.training.losses import projected

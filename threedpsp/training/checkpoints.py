@@ -67,15 +67,24 @@ def resume(trainer: JointTrainer) -> bool:
     return True
 
 
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file.
+
+    Raises:
+        WeightsError: damaged.
+    """
+    with open(path, "rb") as file:
+        start = file.read(START)
+    return read_safetensors(path, start)
+
+
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Tensors and numbers of a file.
 
     Raises:
         WeightsError: damaged, or of another kind.
     """
-    with open(path, "rb") as file:
-        start = file.read(START)
-    tensors, metadata = read_safetensors(path, start)
+    tensors, metadata = read_weights(path)
     if metadata.get("kind") != kind:
         raise WeightsError(f"{path} is no checkpoint of a {kind}.")
     return tensors, from_text(metadata["numbers"])

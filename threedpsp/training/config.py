@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
+from .descent_config import DescentTraining
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class JointConfig:
     """Time between checkpoints."""
     report_minutes: float = 30.0
     """Training time between contact sheets with figures."""
+    descent: DescentTraining = field(default_factory=DescentTraining)
+    """The stage after these, in which the descent on planes learns."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -6,14 +6,11 @@ python -m threedpsp.training.descent_stage --people people.safetensors --output 
 from __future__ import annotations
 
 import logging
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import tyro
 from torch import Tensor
 
 from ..device import derived_seed
@@ -22,17 +19,18 @@ from ..encoder.plane_descent import DescentConfig, PlaneDescent, descend
 from ..metrics.pixel import psnr
 from ..weights.write import write_safetensors
 from .batches import IMAGE_SIDE, PortraitBatch, PortraitBatches
-from .checkpoints import read
+from .checkpoints import RESUME_POINT, read
 from .config import JointConfig
 from .descent import DescentLosses
 from .descent_config import DescentTraining
 from .draws import draw_people
 from .encoders.state import pack_module, pack_optimizer, to_text, unpack_module, unpack_optimizer
+from .finished import load_networks
 from .joint_model import AUGMENTATION, JointModel
 from .losses import projected
 from .portraits import PortraitSet
 from .reports import LossMeans
-from .trainer import average
+from .trainer import agreed, average
 
 log = logging.getLogger(__name__)
 
@@ -120,18 +118,19 @@ class DescentStage:
         unpack_optimizer("optimizer", self.optimizer, tensors, numbers["optimizer"])  # type: ignore[arg-type]
         return True
 
-    def run(self, minutes: float) -> None:
-        """Until all steps are done, or for some minutes of training."""
+    def run(self) -> None:
+        """Until all steps are done."""
         if self.resume():
             log.info("descent: resumed at step %d", self.step)
-        saved, limit = self.seconds, self.seconds + minutes * 60
-        while self.step < self.config.steps and self.seconds < limit:
+        saved = self.seconds
+        while self.step < self.config.steps:
             self.train_step()
             if self.step % 20 == 0 and self.model.workers.rank == 0:
                 losses = "  ".join(f"{name} {value:.4f}" for name, value in self.means.take().items())
                 log.info("descent: step %d  %.2f s a step  %s", self.step, self.seconds / self.step, losses)
-            if self.seconds - saved > self.model.config.save_minutes * 60:
-                saved = self.seconds
+            now = agreed(self.seconds, self.model.device)
+            if now - saved > self.model.config.save_minutes * 60:
+                saved = now
                 self.save()
         self.save()
 
@@ -179,33 +178,12 @@ def measure_descent(model: JointModel, network: PlaneDescent, people: PortraitSe
     return {"cpu_seconds": round(spent / sum(map(len, rows.values())), 3), **means}
 
 
-def main(
-    joint: JointConfig,
-    training: DescentTraining = DescentTraining(),  # noqa: B008 - frozen
-    network: DescentConfig = DescentConfig(),  # noqa: B008
-    minutes: float = 1e9,
-) -> None:
-    """Train the descent, or go on; then measure it on the validation people.
-
-    Args:
-        joint: the joint training whose networks are taken from `output` (or, without one there, from `init`).
-        training: how the descent learns.
-        network: its sizes.
-        minutes: of training, in this call.
-    """
-    workers = int(os.environ.get("WORLD_SIZE", "1"))
-    if workers > 1:
-        torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
-        dist.init_process_group("gloo")
-    joint.output.mkdir(parents=True, exist_ok=True)
-    model = JointModel(joint)
-    torch.manual_seed(joint.seed)
-    stage = DescentStage(model, training, PlaneDescent(network))
-    stage.run(minutes)
-    if joint.validation is not None and model.workers.rank == 0:
-        log.info("descent: %s", measure_descent(model, stage.network, PortraitSet.load(Path(joint.validation)), 3))
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    tyro.cli(main, description=__doc__)
+def train_descent(config: JointConfig, network: DescentConfig | None = None) -> None:
+    """The whole stage, from where it is to its end, on the averaged networks of the joint training in `output`."""
+    model = JointModel(config)
+    model.generator, model.encoder = (part.to(model.device) for part in load_networks(config.output / RESUME_POINT))
+    torch.manual_seed(config.seed)
+    stage = DescentStage(model, config.descent, PlaneDescent(network or DescentConfig()))
+    stage.run()
+    if config.validation is not None and model.workers.rank == 0:
+        log.info("descent: %s", measure_descent(model, stage.network, PortraitSet.load(config.validation)))

@@ -12,37 +12,23 @@ import tyro
 from torch import Tensor
 
 from ..camera import Camera
-from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
 from ..eg3d.layers import LRELU_GAIN, LRELU_SLOPE
 from ..eg3d.mapping import Mapping, unit_second_moment
-from ..encoder.config import EncoderConfig
-from ..encoder.encoder import Encoder, build_encoder
+from ..encoder.encoder import Encoder
 from ..encoder.inversion import invert_steps
-from ..errors import InputError
+from ..encoder.plane_descent import descent_from_checkpoint
 from ..weights.load import load_generator, save_encoder, save_generator
+from ..weights.write import write_safetensors
 from .batches import Augmentation, PortraitBatches
-from .checkpoints import RESUME_POINT, SMALL_KIND, read
-from .encoders.state import unpack_module
+from .checkpoints import RESUME_POINT, read_weights
+from .descent_stage import WEIGHTS
+from .finished import load_networks
 from .portraits import PortraitSet
 
 log = logging.getLogger(__name__)
 
 COMPONENTS = 96  # of the portraits' w that z spans; the rest is what the encoder could not explain
-
-
-def load_networks(resume_point: Path) -> tuple[Generator, Encoder]:
-    """The averaged networks of a joint training's small resume point, in eval mode."""
-    if not resume_point.is_file():
-        raise InputError(f"{resume_point} does not exist; give the {RESUME_POINT} of a joint training.")
-    tensors, facts = read(resume_point, SMALL_KIND)
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
-    generator = Generator(GeneratorConfig.tiny_256()).train(False).requires_grad_(False)
-    unpack_module("generator", generator, tensors)
-    encoder = build_encoder(EncoderConfig.from_dict(facts["encoder"]))  # type: ignore[arg-type]
-    unpack_module("encoder", encoder, tensors)
-    encoder.latent_avg.copy_(tensors["latent_avg"])
-    return generator, encoder.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -108,7 +94,7 @@ def main(people: Path, run: Path, output: Path, steps: int = 3, sample: int = 35
     Args:
         people: what the training read.
         run: folder of the joint training.
-        output: folder for generator.safetensors and encoder.safetensors.
+        output: folder for generator.safetensors, encoder.safetensors and descent.safetensors.
         steps: encoder steps that make the portraits' ws.
         sample: portraits (and their mirror images) whose w mapping imitates.
     """
@@ -122,6 +108,11 @@ def main(people: Path, run: Path, output: Path, steps: int = 3, sample: int = 35
     save_generator(generator, output / "generator.safetensors")
     encoder.generator_fingerprint = load_generator(output, "cpu").fingerprint
     save_encoder(encoder, output / "encoder.safetensors")
+    if (run / WEIGHTS).is_file():
+        descent = descent_from_checkpoint(*read_weights(run / WEIGHTS))
+        descent.generator_fingerprint = encoder.generator_fingerprint
+        tensors, metadata = descent.checkpoint()
+        write_safetensors(output / WEIGHTS, {name: t.half() for name, t in tensors.items()}, metadata)
     log.info("saved to %s, generator %s", output, encoder.generator_fingerprint)
 
 

@@ -1,6 +1,6 @@
-"""Trains the tiny generator together with an encoder, on portraits, on CPU.
+"""Trains the tiny generator together with an encoder on portraits, then the descent on planes.
 
-    torchrun --standalone --nproc-per-node 2 -m threedpsp.training.joint --portraits P.safetensors --output runs/tiny
+    torchrun --standalone --nproc-per-node 2 -m threedpsp.training.joint --people P.safetensors --output runs/tiny
 
 Several one-thread workers average their gradients (faster on a CPU than one worker with several threads).
 Everything needed to go on is in the output folder; the same command resumes.
@@ -16,17 +16,19 @@ import torch.distributed as dist
 import tyro
 
 from .config import JointConfig
+from .descent_stage import train_descent
 from .trainer import JointTrainer
 
 
 def main(config: JointConfig) -> None:
-    """Train, or go on training."""
+    """Train, or go on training, through all stages."""
     workers = int(os.environ.get("WORLD_SIZE", "1"))
     if workers > 1:
         torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
         dist.init_process_group("gloo")
     config.output.mkdir(parents=True, exist_ok=True)
     JointTrainer(config).run()
+    train_descent(config)
 
 
 if __name__ == "__main__":
