@@ -15,7 +15,7 @@ from .option_types import Count, InputPath, MaybePath, OutputPath
 
 @dataclass(frozen=True)
 class TrainTiny(Command):
-    """Train the embedded tiny generator and its encoder anew.
+    """Train the embedded tiny generator, its encoder and its descent on planes anew.
 
     It learns from a bundle of people (python -m threedpsp.training.portraits --help says how to make one); the same
     command resumes a stopped run, also with another number of workers or on another device.
@@ -44,7 +44,9 @@ class TrainTiny(Command):
     batch: Count = 0
     """Portraits of a step over all workers, half by their own latents and half by the encoder; 0: the preset's."""
     steps: Count = 0
-    """Optimizer steps; 0: the preset's."""
+    """Optimizer steps of generator and encoder; 0: the preset's."""
+    descent_steps: Count = 0
+    """Optimizer steps of the descent on planes, after that; 0: the preset's."""
 
     def run(self) -> int:
         """Trains, then writes output/weights."""
@@ -67,6 +69,8 @@ class TrainTiny(Command):
         )
         if self.steps:
             config = dataclasses.replace(config, steps=self.steps)
+        if self.descent_steps:
+            config = dataclasses.replace(config, descent=dataclasses.replace(config.descent, steps=self.descent_steps))
         if self.batch:
             config = dataclasses.replace(config, own_batch=self.batch // 2, encoder_batch=self.batch - self.batch // 2)
         workers = self.workers or (available_threads() if device.type == "cpu" else 1)

@@ -12,7 +12,7 @@ class DescentTraining:
     steps: int = 3000
     """Optimizer steps; learning rates fall to zero at the end."""
     batch: int = 2
-    """Portraits of a step, over all workers."""
+    """Portraits of a step, over all workers; a multiple of their number."""
     learning_rate: float = 1e-3
     samples: int = 12
     """Coarse samples a ray, and as many fine ones."""
