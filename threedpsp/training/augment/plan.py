@@ -11,6 +11,7 @@ from .regions import REGIONS
 from .shapes import ShapeChange
 
 CANDIDATES = 30
+WORST = 16.0  # of `Traits.unlike`; who suits less is no donor
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,12 @@ def draw_plan(traits: Traits, large: np.ndarray, seed: int, number: int, mix: Mi
     host, mirrored = int(random.choice(group)), bool(random.random() < mix.mirrored)
     others = 0 if random.random() < mix.alone else 2 if random.random() < mix.three else 1
     donors = tuple(_donors(traits, large, host, others, random))
-    wears = bool(traits.glasses[host] >= 1)
+    wears = bool(traits.glasses[host] >= 1 or traits.covered[host] >= 1)
     colours, shapes = _weights(len(donors), wears, random)
     tone, change = float(random.uniform(0, 0.8)), ShapeChange.drawn(random, 1.2 if donors else 1.5)
     outdoors = np.flatnonzero(large) if large.any() and random.random() < 0.7 else np.arange(len(large))
     backdrop = int(random.choice(outdoors)) if random.random() < mix.backdrop else None
-    side, height, strength = random.uniform(-1, 1), random.uniform(-0.3, 0.9), random.uniform(0.1, 0.35)
+    side, height, strength = random.uniform(-1, 1), random.uniform(-0.3, 0.9), random.uniform(0.1, 0.3)
     light = (side, height, strength) if random.random() < mix.light else None
     backdrop_mirrored, glasses, occluder = random.random(3) < [0.5, mix.glasses, mix.occluder]
     return Plan(
@@ -100,6 +101,7 @@ def _donors(
     if large[host]:
         unfit = unfit | ~large
     unlike[:, unfit] = np.inf
+    unlike[unlike > WORST] = np.inf
     unlike[:, host] = np.inf
     chosen: list[tuple[int, bool]] = []
     for _ in range(count):
@@ -115,7 +117,7 @@ def _donors(
     return chosen
 
 
-def _weights(donors: int, glasses: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _weights(donors: int, covered: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Colours and shapes [R,1 + donors].
 
     Eyes and mouth come from one person each, because two pairs of eyes over each other look like ghosts.
@@ -131,10 +133,10 @@ def _weights(donors: int, glasses: bool, random: np.random.Generator) -> tuple[n
     rows[str(random.choice(["eyes", "mouth"]))] = main  # so that somebody else is really in it
     rows["jaw"] = 0.8 * rows["mouth"] + 0.2 * whole[0]
     rows["forehead"] = whole[0]  # hair falls into it
-    if glasses:  # they stay on
+    if covered:  # glasses, hands and hair stay on
         rows |= {"eyes": whole[0], "nose": whole[0], "cheeks": whole[0], "forehead": whole[0]}
     colours = np.stack([rows[name] for name in REGIONS])
     shapes = 0.8 * colours + 0.2 * random.dirichlet(np.full(people, 1.0))
-    if glasses:
+    if covered:
         shapes = 0.5 * shapes + 0.5 * whole[0]
     return colours, shapes

@@ -62,6 +62,7 @@ def lit(person: Person, side: float, height: float, strength: float, triangles: 
     alpha = upsampled(person.mask, size)
     amount = (upsampled(field, size) + 0.3 * slope) * alpha + AROUND * slope * (1 - alpha)
     gain = np.exp(strength * 1.6 * amount).clip(0.4, 1.7)[..., None]
+    gain /= max(float(np.percentile(gain[alpha > 0.9], 95)) / 1.12, 1.0) if (alpha > 0.9).any() else 1.0
     return replace(person, picture=rolled_off(person.picture * gain).astype(np.float32))
 
 

@@ -30,7 +30,7 @@ class ShapeChange:
     @staticmethod
     def drawn(random: np.random.Generator, strength: float = 1.0) -> ShapeChange:
         """A random one."""
-        spread = (0.05, 0.09, 0.07, 0.035, 0.03, 0.06, 0.05, 0.18)
+        spread = (0.05, 0.09, 0.07, 0.035, 0.03, 0.06, 0.04, 0.14)
         values = (float(np.clip(random.normal(), -2, 2)) * s * strength for s in spread)
         return ShapeChange(**dict(zip((f.name for f in fields(ShapeChange)), values, strict=True)))
 
