@@ -115,7 +115,7 @@ def identity_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Por
     """The whole picture of the batch's first portrait: colours, perception, and who it is."""
     c, photo, landmarks = model.config, batch.image[:1], batch.landmarks[:1]
     image, *_ = model.picture(planes, ws, batch.camera[:1])
-    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)[:1]
+    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)
     return {
         "squared": 6 * (image - photo).square().mean(),
         "perceptual_whole": c.perceptual_weight * model.perceptual(image, photo).mean(),
@@ -125,8 +125,8 @@ def identity_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Por
 
 @torch.no_grad()
 def target_embedding(model: JointModel, batch: PortraitBatch) -> Tensor:
-    """Embedding [N,128] of the photos."""
-    return model.identity.embed(batch.image, batch.landmarks)
+    """Embedding [1,128] of the batch's first photo."""
+    return model.identity.embed(batch.image[:1], batch.landmarks[:1])
 
 
 def mirror_losses(model: JointModel, planes: TriPlanes, batch: PortraitBatch) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ def novel_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Portra
         return {"solid": 0.2 * solid_loss(opacity)}
     image, opacity, depth = model.picture(planes, ws, camera)
     landmarks = projected(batch.mesh[:1], camera, IMAGE_SIDE)
-    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)[:1]
+    difference = model.identity.embed(image, landmarks) - target_embedding(model, batch)
     return {
         "solid": 0.2 * solid_loss(opacity),
         "floater": floater_loss(opacity, depth, camera, batch),
