@@ -78,6 +78,7 @@ def _train_tiny(run: Run) -> Steps:
     trainer = JointTrainer(JointConfig(people, run.folder, held_out=2, batch=1 if run.quick else 2))
     _start_trained(trainer)
     trainer.step = trainer.config.handover_end // len(KINDS) * len(KINDS) + len(KINDS)
+    trainer.warm_from = trainer.step  # small steps, as the optimizers are new: heads stay what they are
     warm_up = 0 if run.quick else len(KINDS)
     found: Steps = []
     for _ in range(warm_up + run.count(len(KINDS))):
