@@ -78,6 +78,7 @@ def _train_tiny(run: Run) -> Steps:
     trainer = JointTrainer(JointConfig(people, run.folder, held_out=2, batch=1 if run.quick else 2))
     _start_trained(trainer)
     trainer.step = trainer.config.handover_end // len(KINDS) * len(KINDS) + len(KINDS)
+    trainer.warm_from = trainer.step  # small steps, as the optimizers are new: heads stay what they are
     warm_up = 0 if run.quick else len(KINDS)
     found: Steps = []
     for _ in range(warm_up + run.count(len(KINDS))):
@@ -92,12 +93,13 @@ def _train_tiny(run: Run) -> Steps:
 def _start_trained(trainer: JointTrainer) -> None:
     """The embedded weights, where they fit: heads with surfaces, as most of a training sees them."""
     generator = load_generator("tiny", "cpu")
-    encoder = load_encoder("tiny", generator)
-    if (generator.config, encoder.config) != (trainer.generator.config, trainer.encoder.config):
+    if generator.config != trainer.generator.config:
         return
-    for network, trained in ((trainer.generator, generator), (trainer.encoder, encoder)):
-        network.load_state_dict(trained.state_dict())
+    trainer.generator.load_state_dict(generator.state_dict())
+    encoder = load_encoder("tiny", generator)
     trainer.encoder.latent_avg.copy_(encoder.latent_avg)
+    if encoder.config == trainer.encoder.config:
+        trainer.encoder.load_state_dict(encoder.state_dict())
 
 
 def _train(run: Run) -> Steps:
