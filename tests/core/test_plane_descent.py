@@ -62,7 +62,7 @@ def test_teaching_changes_the_network_and_resumes_where_it_stopped(tmp_path: Pat
     for one, two in zip(stage.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(one, two)
     figures = measure_descent(again.model, again.network, again.model.people.take([0]))
-    assert len(figures["0"]) == 3 * (SMALL.steps + 1) + 1
+    assert len(figures["made up"]) == 3 * (SMALL.steps + 1) + 1
 
 
 def test_a_descent_comes_back_from_its_file_and_other_files_are_refused() -> None:

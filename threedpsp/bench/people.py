@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 from ..camera import Camera
 from ..device import random_generator
 from ..eg3d.generator import Generator
+from ..preprocessing.landmark_model import canonical_face, mirror_index
 from ..preprocessing.pose import canonical_in_world
 from ..training.losses import projected
 from ..training.portraits import MAP_SIDE, SIDE, PortraitSet
@@ -31,7 +32,10 @@ def made_up(generator: Generator, n: int) -> PortraitSet:
         landmarks=torch.cat([points, points[:, :10]], 1),
         mesh=mesh,
         depth=torch.where(opacity > 0.99, depth, torch.zeros(())).half(),
-        names=tuple(f"made up {number}" for number in range(n)),
+        source_side=torch.full((n,), float(generator.config.img_resolution)),
+        names=tuple(f"made up/{number}" for number in range(n)),
+        mirror_points=torch.from_numpy(mirror_index()),
+        triangles=torch.from_numpy(canonical_face().triangles),
     )
 
 

@@ -75,10 +75,9 @@ def _summary(job: ProfiledJob, found: Steps) -> Profile:
 def _train_tiny(run: Run) -> Steps:
     people = run.folder / "people.safetensors"
     run.people().save(people)
-    trainer = JointTrainer(JointConfig(people, run.folder, held_out=2, batch=1 if run.quick else 2))
-    _start_trained(trainer)
-    trainer.step = trainer.config.handover_end // len(KINDS) * len(KINDS) + len(KINDS)
-    trainer.warm_from = trainer.step  # small steps, as the optimizers are new: heads stay what they are
+    half = 1 if run.quick else 2
+    trainer = JointTrainer(JointConfig(people, run.folder, init="tiny", own_batch=half, encoder_batch=half))
+    trainer.first_latents()
     warm_up = 0 if run.quick else len(KINDS)
     found: Steps = []
     for _ in range(warm_up + run.count(len(KINDS))):
@@ -88,18 +87,6 @@ def _train_tiny(run: Run) -> Steps:
         found.append((kind, run.clock.end()))
         run.clock.forget()
     return found[warm_up:]
-
-
-def _start_trained(trainer: JointTrainer) -> None:
-    """The embedded weights, where they fit: heads with surfaces, as most of a training sees them."""
-    generator = load_generator("tiny", "cpu")
-    if generator.config != trainer.generator.config:
-        return
-    trainer.generator.load_state_dict(generator.state_dict())
-    encoder = load_encoder("tiny", generator)
-    trainer.encoder.latent_avg.copy_(encoder.latent_avg)
-    if encoder.config == trainer.encoder.config:
-        trainer.encoder.load_state_dict(encoder.state_dict())
 
 
 def _train(run: Run) -> Steps:

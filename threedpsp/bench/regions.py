@@ -42,7 +42,8 @@ OTHERS: tuple[tuple[Any, str, str], ...] = (
     (torch.optim.Optimizer, "zero_grad", UPDATE),
     (torch, "_foreach_lerp_", UPDATE),
     (Average, "update", UPDATE),
-    (JointTrainer, "next_batch", DATA),
+    (JointTrainer, "own_half", DATA),
+    (JointTrainer, "encoder_half", DATA),
     (Trainer, "_next", DATA),
 )
 """The same without gradients; all inside them counts as theirs."""

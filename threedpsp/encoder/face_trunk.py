@@ -65,9 +65,8 @@ class FaceFeatures(nn.Module):
         super().__init__()
         self.trunk = FaceTrunk()
         self.join = nn.ModuleList(nn.Conv2d(images * channels, width, 3, padding=1) for channels in STAGES)
-        for convolution in self.join:
-            nn.init.zeros_(convolution.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        for parameter in self.join.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "n c r r"], sides: tuple[int, int]) -> list[Float[Tensor, "n w s s"]]:
         """What is added to the pyramid's maps of two sides.

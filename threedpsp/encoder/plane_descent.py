@@ -71,8 +71,8 @@ class PlaneDescent(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(far + near, near, 3, padding=1) for near, far in reversed(pairs))
         self.last = nn.Conv2d(widths[0], 2 * channels, 3, padding=1)
         self.gain = nn.Parameter(torch.full((1, 3, 1, 1, channels), -2.8))  # e to it: of the plain step
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -131,7 +131,8 @@ def descent_from_checkpoint(tensors: dict[str, Tensor], metadata: dict[str, str]
     if metadata.get("kind") != KIND or "config" not in metadata:
         raise WeightsError("This file does not describe a descent on planes (no kind and config in its metadata).")
     values: dict[str, Any] = json.loads(metadata["config"])
-    network = PlaneDescent(DescentConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
+    values["widths"] = tuple(values["widths"])
+    network = PlaneDescent(DescentConfig(**values))
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class PortraitBatch:
     def cat(batches: Sequence[PortraitBatch]) -> PortraitBatch:
         """Several, one after another."""
         fields = [vars(batch) for batch in batches]
-        joined = {
+        joined: dict[str, Any] = {
             name: (Camera.cat if name == "camera" else torch.cat)([values[name] for values in fields])
             for name in fields[0]
         }

@@ -181,7 +181,8 @@ def measure_descent(model: JointModel, network: PlaneDescent, people: PortraitSe
 def train_descent(config: JointConfig, network: DescentConfig | None = None) -> None:
     """The whole stage, from where it is to its end, on the averaged networks of the joint training in `output`."""
     model = JointModel(config)
-    model.generator, model.encoder = (part.to(model.device) for part in load_networks(config.output / RESUME_POINT))
+    generator, encoder = load_networks(config.output / RESUME_POINT)
+    model.generator, model.encoder = generator.to(model.device), encoder.to(model.device)
     torch.manual_seed(config.seed)
     stage = DescentStage(model, config.descent, PlaneDescent(network or DescentConfig()))
     stage.run()

@@ -25,6 +25,7 @@ from .augment.photometric import Photometric
 from .batches import IMAGE_SIDE, NONE, Augmentation, PortraitBatch, PortraitBatches
 from .config import JointConfig
 from .draws import Place, Workers, draw_people, place
+from .encoders.networks import TINY_HEAD_WIDTH
 from .grow import fill_face_trunk, grow_encoder, grow_generator
 from .latents import principal_latents
 from .loss_networks import load_loss_networks
@@ -75,7 +76,8 @@ class JointModel:
         config = self.config
         self.generator = Generator(GeneratorConfig.tiny_256())
         sizes = self.generator.config
-        shape = dataclasses.replace(EncoderConfig.tiny(sizes.num_ws, sizes.w_dim), face_features=True)
+        shape = EncoderConfig.tiny(sizes.num_ws, sizes.w_dim)
+        shape = dataclasses.replace(shape, head_width=TINY_HEAD_WIDTH, face_features=True)
         self.encoder = build_encoder(shape, seed=config.seed).train()
         samples = config.samples
         self.rendering = dataclasses.replace(
