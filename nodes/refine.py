@@ -36,8 +36,8 @@ class Refine(io.ComfyNode):
                     min=1.0,
                     max=3600.0,
                     step=1.0,
-                    tooltip="At most so long for each photo: refining then ends even if updates are left. 5 are made in "
-                    "any case.",
+                    tooltip="At most so long for each photo: refining then ends even if updates are left. 5 are made "
+                    "in any case.",
                 ),
                 io.Int.Input(
                     "steps",

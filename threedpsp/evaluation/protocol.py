@@ -1,8 +1,9 @@
 """How systems are measured: every photo with every method, at the photo's view and beside it.
 
 The crop is compared whole, at the model's own side. Figures are called stage/measure, where the stage is "encoder"
-(what the system makes), "likeness" (after the first likeness) or "refined"; `measures` says what each is. Crops of a folder that is prepared already are
-measured as they are, with their own cameras. Networks whose files are absent are left out, and the protocol says so.
+(what the system makes), "likeness" (after the first likeness) or "refined"; `measures` says what each is. Crops of a
+folder that is prepared already are measured as they are, with their own cameras. Networks whose files are absent are
+left out, and the protocol says so.
 """
 
 from __future__ import annotations
