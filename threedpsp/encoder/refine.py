@@ -130,7 +130,7 @@ class _Refiner:
         guard_side = min(config.guard_resolution, generator.config.neural_rendering_resolution)
         self.guard_target = PhotoTarget(crop, guard_side, self.device, config)
         self.plane_start, self.plane_scale = self._start_offset(), 1.0
-        self.plane_step = torch.zeros_like(self.plane_start, requires_grad=True)  # in units of plane_scale
+        self.plane_step = torch.zeros_like(self.plane_start, requires_grad=config.tune_planes)  # times plane_scale
         self.done = updates_made(inversion)
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
 
