@@ -102,7 +102,7 @@ def test_more_freedom_fits_better(generator: Generator, start: Inversion, crop: 
 
 
 def test_result_is_never_worse_than_its_input(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
-    absurd = dataclasses.replace(PIXELS_ONLY, ws_lr=100.0, camera_lr=50.0, tune_lr=10.0, steps=4)
+    absurd = dataclasses.replace(PIXELS_ONLY, ws_lr=100.0, camera_lr=50.0, tune_lr=10.0, steps=4, tune_after=0)
     refined = refine(generator, start, crop, absurd)
     after, before = (sum(refined.info["refine"][key].values()) for key in ("after", "before"))
     assert after <= before
@@ -124,7 +124,7 @@ def test_best_state_is_kept_not_the_last(generator: Generator, start: Inversion,
 def test_a_budget_in_steps_gives_the_same_result_each_time(
     generator: Generator, start: Inversion, crop: FaceCrop
 ) -> None:
-    config = RefineConfig(steps=4, seed=5)
+    config = RefineConfig(steps=4, seed=5, tune_after=2)
     first, second = (refine(generator, start, crop, config) for _ in range(2))
     assert torch.equal(first.latent.ws, second.latent.ws)
     assert torch.equal(first.camera.cam2world, second.camera.cam2world)
@@ -362,6 +362,14 @@ def test_updates_do_not_depend_on_how_many_will_follow(generator: Generator, sta
         return seen
 
     assert objectives(4) == objectives(9)[:5]
+
+
+def test_the_first_handful_leaves_the_generator_alone(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
+    def after(steps: int) -> Inversion:
+        return refine(generator, start, crop, dataclasses.replace(PIXELS_ONLY, steps=steps))
+
+    assert after(5).generator_delta is None
+    assert after(8).generator_delta
 
 
 def test_planes_move_smoothly(generator: Generator, start: Inversion, crop: FaceCrop) -> None:

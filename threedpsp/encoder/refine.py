@@ -32,6 +32,7 @@ from .refine_terms import NovelViews, PhotoTarget, raw_view
 __all__ = ["RefineConfig", "RefineProgress", "refine"]
 
 FROZEN = "backbone.mapping."
+RAMP = 5  # updates from the first of a group that begins later to its full rate
 
 _clock = time.perf_counter
 
@@ -131,7 +132,7 @@ class _Refiner:
         self.guard_target = PhotoTarget(crop, guard_side, self.device, config)
         self.plane_start, self.plane_scale = self._start_offset(), 1.0
         self.plane_step = torch.zeros_like(self.plane_start, requires_grad=config.tune_planes)  # times plane_scale
-        self.done = updates_made(inversion)
+        self.done, self.tuning = updates_made(inversion), False
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -145,9 +146,6 @@ class _Refiner:
             ]
         if config.tune_planes:
             groups.append({"params": [self.plane_step], "base": config.plane_lr})
-        if config.tune_generator:
-            weights = [parameter.requires_grad_(True) for parameter in self.tuned.values()]
-            groups.append({"params": weights, "base": config.tune_lr})
         return groups
 
     @property
@@ -170,6 +168,8 @@ class _Refiner:
         step, best = 0, math.inf
         kept = self._snapshot()
         while True:
+            if self.config.tune_generator and not self.tuning and self.done + step >= self.config.tune_after:
+                self._start_tuning()
             ws, camera = self.ws, self.camera()
             planes = _planes(self.generator, ws, self.plane_offset)
             image = self.generator.render(planes, ws, camera).image
@@ -222,13 +222,22 @@ class _Refiner:
             return novel.losses(self.generator, planes, turn // 2 if mirror else turn)
         return {}
 
+    def _start_tuning(self) -> None:
+        """From now on the generator's weights move too."""
+        self.tuning = True
+        weights = [parameter.requires_grad_(True) for parameter in self.tuned.values()]
+        after = self.config.tune_after
+        self.optimizer.add_param_group({"params": weights, "base": self.config.tune_lr, "after": after})
+
     def _update(self, losses: dict[str, Tensor], step: int) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         sum(losses.values(), self.ws_start.new_zeros([])).backward()
         if self.plane_step.grad is not None:  # each update counts alike, though the first gradients are far larger
             self.plane_step.grad /= self.plane_step.grad.square().mean().sqrt().clamp_min(1e-20)
+        made = self.done + step
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] / (1 + (self.done + step) / self.config.decay)
+            ramp = min(1.0, (made - group.get("after", -RAMP) + 1) / RAMP)
+            group["lr"] = group["base"] * ramp / (1 + made / self.config.decay)
         self.optimizer.step()
 
     def _state(self) -> list[Tensor]:
@@ -283,11 +292,10 @@ class _Refiner:
         return [f"Only {updates} made; a likeness needs {HANDFUL} or more."]
 
     def _delta(self) -> dict[str, Tensor] | None:
-        """What tuning changed in the weights in all, against the original generator."""
-        if not self.config.tune_generator and not self.inversion.generator_delta:
-            return None
+        """What tuning changed in the weights in all, against the original generator; None: nothing."""
         original = dict(self.original.named_parameters())
-        return {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+        delta = {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+        return delta if any(change.any() for change in delta.values()) else None
 
     def _offset(self) -> Tensor | None:
         """What tuning added to the planes in all."""

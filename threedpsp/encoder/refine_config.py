@@ -35,6 +35,9 @@ class RefineConfig:
     """Learning rate of ws, in standard deviations of mapped w."""
     tune_lr: float = 0.01
     """Learning rate of the generator's weights."""
+    tune_after: int = HANDFUL
+    """Updates before these begin to move (over five more, from nothing to their rate): first the planes alone find the
+    person, faster and without harm to other views."""
     camera_lr: float = 0.1
     """Learning rate of the camera, degrees."""
     camera_degrees: float = 3.0
@@ -72,7 +75,7 @@ class RefineConfig:
             raise InputError(f"seconds must be finite and not negative; got {self.seconds}.")
         if self.decay <= 0:
             raise InputError(f"decay must be greater than 0; got {self.decay}.")
-        for name in ("plane_blur", "camera_degrees", "camera_shift", "novel_yaw_degrees"):
+        for name in ("plane_blur", "tune_after", "camera_degrees", "camera_shift", "novel_yaw_degrees"):
             if vars(self)[name] < 0:
                 raise InputError(f"{name} must not be negative; got {vars(self)[name]}.")
 
