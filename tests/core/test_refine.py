@@ -327,7 +327,7 @@ def updates_by_the_clock(
         pytest.param({"steps": 12, "seconds": 0.0}, [1.0], 0, id="a ceiling of 0 allows none"),
         pytest.param({"steps": 12}, [1000.0], 12, id="steps alone know no clock"),
         pytest.param({"seconds": 1000.0}, [1.0], 40, id="seconds alone are a ceiling"),
-        pytest.param({}, [6.0], 9, id="the default has a ceiling"),
+        pytest.param({}, [6.0], 8, id="the default has a ceiling"),
     ],
 )
 def test_refining_ends_after_its_updates_or_at_its_ceiling(
