@@ -12,6 +12,7 @@ from .tensors import image_from_core
 
 if TYPE_CHECKING:
     from ..threedpsp import FaceCrop
+    from ..threedpsp.encoder.first_likeness import Likeness
 
 ONE_PERSON = "one person"
 
@@ -26,7 +27,7 @@ class Encode(io.ComfyNode):
             "ThreeDpSpEncode",
             "3DpSp Encode",
             "Turns aligned faces into heads that can be seen from any side: the encoder looks at the photo and at its "
-            "own last attempt, several times over.",
+            "own last attempt, several times over; then a first likeness brings each head to its own photo.",
             search_aliases=["inversion", "psp", "restyle", "photo to 3d", "gan inversion"],
             inputs=[
                 MODEL.Input("model", tooltip="From Load Model."),
@@ -45,6 +46,15 @@ class Encode(io.ComfyNode):
                     tooltip="A batch of different people gives one head each. Several photos of one person give one "
                     "head: the mean of theirs.",
                 ),
+                io.Combo.Input(
+                    "likeness",
+                    options=["auto", "instant", "none"],
+                    default="auto",
+                    optional=True,
+                    tooltip="What follows the encoder. instant: a handful of updates that show the person; none: the "
+                    "encoder alone, as published; auto: instant for models of at most 256 pixels, about two seconds a "
+                    "photo.",
+                ),
             ],
             outputs=[
                 LATENT.Output("latent", display_name="latent", tooltip="The heads, for Render Views and Refine."),
@@ -55,13 +65,17 @@ class Encode(io.ComfyNode):
 
     @classmethod
     @in_core
-    def execute(cls, model: LoadedModel, face: FaceCrop, steps: int, photos_show: str) -> io.NodeOutput:
+    def execute(
+        cls, model: LoadedModel, face: FaceCrop, steps: int, photos_show: str, likeness: Likeness = "auto"
+    ) -> io.NodeOutput:
         """See `threedpsp.Pipeline.invert`."""
         from .. import threedpsp
 
         progress = NodeProgress()
         pipeline = model.ready()
-        inversion = pipeline.invert(face, steps=steps or None, on_progress=progress, on_image=progress.show)
+        inversion = pipeline.invert(
+            face, steps=steps or None, likeness=likeness, on_progress=progress, on_image=progress.show
+        )
         heads = [head.to("cpu") for head in inversion.split()]
         if photos_show == ONE_PERSON and len(heads) > 1:
             heads = [threedpsp.one_person(heads)]

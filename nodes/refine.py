@@ -23,7 +23,7 @@ class Refine(io.ComfyNode):
         return node_schema(
             "ThreeDpSpRefine",
             "3DpSp Refine",
-            "Brings each head closer to its photo by optimising it for a while; other views are kept in shape. The "
+            "Brings each head closer to its photo, update by update; other views are kept in shape. The "
             "result is never worse than what it started from.",
             search_aliases=["pti", "fine-tune", "optimise", "optimize", "likeness"],
             inputs=[
@@ -32,19 +32,20 @@ class Refine(io.ComfyNode):
                 FACE.Input("face", tooltip="The faces they were made from, best with their confidence map."),
                 io.Float.Input(
                     "seconds",
-                    default=20.0,
+                    default=60.0,
                     min=1.0,
                     max=3600.0,
                     step=1.0,
-                    tooltip="Time for each photo, where steps is 0. Results vary a little with the machine's speed.",
+                    tooltip="At most so long for each photo: refining then ends even if updates are left. 5 are made "
+                    "in any case.",
                 ),
                 io.Int.Input(
                     "steps",
-                    default=0,
+                    default=40,
                     min=0,
                     max=5000,
-                    tooltip="Updates for each photo instead of a time: the result then depends on the seed alone. "
-                    "0 = use the seconds.",
+                    tooltip="Updates for each photo; 5 make a likeness, more make it closer. 0 = 40. If the seconds "
+                    "suffice, the result depends on the seed alone.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -15,6 +15,7 @@ from .camera import Camera
 from .eg3d.generator import Generator
 from .encoder import refine as refining
 from .encoder.checks import check_steps
+from .encoder.first_likeness import Likeness, check_likeness, first_likeness, wants_first_likeness
 from .encoder.inversion import ImageCallback, InversionNetwork, check_belongs, invert
 from .encoder.methods import MethodName
 from .encoder.pti import PivotalTuning, PTIConfig, tune_generator
@@ -76,26 +77,34 @@ class Pipeline:
         *,
         method: MethodName | None = None,
         steps: int | None = None,
+        likeness: Likeness = "auto",
+        seed: int = 0,
         refine: RefineConfig | bool = False,  # noqa: A002 - the word users know
         on_progress: Progress | None = None,
         on_image: ImageCallback | None = None,
     ) -> Inversion:
-        """A face as a latent: the system's steps, then refining if asked for.
+        """A face as a latent: the system's steps, then a first likeness, or refining if asked for.
 
         Args:
             crop: of one photo or several.
             method: the system; default: the loaded one. "pti" needs no encoder and is always there; the others must be
                 the loaded one (see `load`).
             steps: of the system; default is its own (3DpSp 5, pSp and e4e 1, TriPlaneNet 2, PTI 800).
+            likeness: what follows the system: "instant", a handful of updates that bring each head close to its own
+                photo; "none", nothing, as published; "auto", instant where it costs about two seconds (generators of
+                at most 256 pixels). Where heads are refined, refining makes these updates.
+            seed: of the first likeness.
             refine: True for the default budget, or a RefineConfig.
-            on_progress: called after every step of the encoder, and with the percentage spent while refining.
+            on_progress: called after every step of the encoder ("encode") and every update of the first likeness
+                ("likeness"), and with the percentage spent while refining ("refine").
             on_image: called before that with the picture so far, [N,3,R,R] in [-1,1]: a live preview.
 
         Raises:
-            InputError: refining several photos at once, an impossible number of steps, or an unknown method.
+            InputError: refining several photos at once, an impossible number of steps, or an unknown word.
             WeightsError: another system is loaded than `method`.
         """
         on_progress = on_progress or _quiet
+        check_likeness(likeness)
         network = self.encoder
         if method == "pti" and network.method != "pti":
             network = PivotalTuning(self.generator)
@@ -109,9 +118,18 @@ class Pipeline:
             on_step=lambda done, total: on_progress("encode", done, total),
             on_image=on_image,
         )
-        if not refine:
+        if refine:
+            return self.refine(inversion, crop, refine, on_progress=on_progress, on_image=on_image)
+        if not wants_first_likeness(likeness, self.generator, inversion):
             return inversion
-        return self.refine(inversion, crop, refine, on_progress=on_progress, on_image=on_image)
+        return first_likeness(
+            self.generator,
+            inversion,
+            crop,
+            seed=seed,
+            on_step=lambda done, total: on_progress("likeness", done, total),
+            on_image=on_image,
+        )
 
     def refine(
         self,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from .camera import FACE_SPHERE, Camera, CameraSphere
+from .encoder.first_likeness import Likeness
 from .encoder.refine import RefineConfig
 from .errors import MissingDependencyError
 from .export.images import save_png, to_uint8
@@ -67,6 +68,8 @@ def photo_to_results(
     conf_map: ConfidenceSource = "builtin",
     weights_dirs: Sequence[Path] = (),
     steps: int | None = None,
+    likeness: Likeness = "auto",
+    seed: int = 0,
     refine: RefineConfig | bool = True,  # noqa: A002 - the word users know
     tune_steps: int = 0,
     video: VideoOptions | None = None,
@@ -75,6 +78,7 @@ def photo_to_results(
     """Everything from a photo to its folder of results, which appears whole or not at all.
 
     pose, deep3d_weights, conf_map, weights_dirs: see `prepare`.
+    likeness, seed: see `Pipeline.invert`; "auto" is also none where `tune` follows, as published.
     tune_steps: of `Pipeline.tune`, after refining; 0: none.
 
     Returns:
@@ -92,7 +96,9 @@ def photo_to_results(
     )
     on_progress("prepare", 1, 1)
     seconds = {"prepare": time.perf_counter() - started}
-    inversion = pipeline.invert(crop, steps=steps, on_progress=on_progress)
+    if refine or (tune_steps and likeness == "auto"):
+        likeness = "none"
+    inversion = pipeline.invert(crop, steps=steps, likeness=likeness, seed=seed, on_progress=on_progress)
     seconds["encode"] = time.perf_counter() - started - sum(seconds.values())
     if refine:
         inversion = pipeline.refine(inversion, crop, refine, on_progress=on_progress)

@@ -115,6 +115,16 @@ class Render:
         one = slice(index, index + 1 or None)
         return Render(self.image[one], self.image_raw[one], self.image_depth[one], self.opacity[one])
 
+    @staticmethod
+    def cat(renders: list[Render]) -> Render:
+        """Views of one size, one after another."""
+        return Render(
+            image=torch.cat([r.image for r in renders]),
+            image_raw=torch.cat([r.image_raw for r in renders]),
+            image_depth=torch.cat([r.image_depth for r in renders]),
+            opacity=torch.cat([r.opacity for r in renders]),
+        )
+
     def to(self, device: torch.device | str) -> Render:
         """The same on another device."""
         return Render(*(t.to(device) for t in (self.image, self.image_raw, self.image_depth, self.opacity)))
@@ -155,6 +165,38 @@ class Inversion:
             plane_offset=None if self.plane_offset is None else self.plane_offset[one],
             generator_delta=self.generator_delta,
             info=self.info,
+        )
+
+    @staticmethod
+    def cat(heads: list[Inversion]) -> Inversion:
+        """Heads of one generator, one after another, what `split` takes apart; tuned weights and info are the first's.
+
+        Steps and renders that not all of them have are left out; where only some have a plane offset, the others' is 0.
+        """
+        first = heads[0]
+        renders = [head.render for head in heads if head.render is not None]
+        known = next((head.plane_offset for head in heads if head.plane_offset is not None), None)
+        alike = len({len(head.steps) for head in heads}) == 1
+        return Inversion(
+            latent=WPlus(torch.cat([head.latent.ws for head in heads]), first.latent.generator),
+            camera=Camera.cat([head.camera.expand(len(head)) for head in heads]),
+            render=Render.cat(renders) if len(renders) == len(heads) else None,
+            steps=tuple(
+                (torch.cat([ws for ws, _ in step]), torch.cat([image for _, image in step]))
+                for step in (zip(*(head.steps for head in heads), strict=True) if alike else ())
+            ),
+            plane_offset=None
+            if known is None
+            else torch.cat(
+                [
+                    known.new_zeros(len(head), *known.shape[1:])
+                    if head.plane_offset is None
+                    else head.plane_offset.to(known)
+                    for head in heads
+                ]
+            ),
+            generator_delta=first.generator_delta,
+            info=first.info,
         )
 
     def to(self, device: torch.device | str) -> Inversion:

@@ -66,7 +66,7 @@ show_row([photo, crop.image, threedpsp.pose_overlay(crop)], ["the photo", "align
 # a step in code space, renders, compares again (*ReStyle*). Each picture below is such an answer.
 
 # %%
-inversion = pipeline.invert(crop)
+inversion = pipeline.invert(crop, likeness="none")
 steps = [image for _, image in inversion.steps]
 titles = [f"step {number}" for number in range(1, len(steps) + 1)]
 show_row([crop.image, *steps], ["photo", *titles], height=1.6)

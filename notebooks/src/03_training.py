@@ -77,7 +77,7 @@ show_row(pictures, titles, height=1.4)
 # %%
 pipeline = threedpsp.load("tiny", device="cpu")
 crop = threedpsp.estimate_confidence(threedpsp.prepare(data.astronaut()))
-head = pipeline.invert(crop, steps=5)
+head = pipeline.invert(crop, steps=5, likeness="none")
 weights = {"L2": 1.0, "ST-LPIPS": 0.5, "identity": 0.4}
 shares = []
 for _, picture in head.steps:
@@ -256,7 +256,7 @@ pictures, titles = [crop.image], ["photo"]
 for encoder, title in ((str(result.encoder), "yours,\n45 steps"), (None, "embedded,\nhours")):
     pipeline = threedpsp.load("tiny", encoder=encoder, device="cpu")
     with torch.no_grad():
-        pictures.append(threedpsp.own_views(pipeline.generator, [pipeline.invert(crop, steps=2)]))
+        pictures.append(threedpsp.own_views(pipeline.generator, [pipeline.invert(crop, steps=2, likeness="none")]))
     titles.append(title)
 show_row(pictures, titles, height=1.8)
 

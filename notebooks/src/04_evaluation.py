@@ -102,7 +102,7 @@ plt.show()
 # makes of one.
 
 # %%
-heads = [pipeline.invert(crop) for crop in crops]
+heads = [pipeline.invert(crop, likeness="none") for crop in crops]
 views = threedpsp.own_views(pipeline, heads)
 matrix = np.array([[threedpsp.compare(crop, view[None]).means["identity"] for view in views] for crop in crops])
 figure, axis = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
@@ -249,7 +249,7 @@ except threedpsp.NoFaceError as error:
 covered = data.astronaut().copy()
 covered[125:175, 195:255] = (90, 110, 160)
 hidden = threedpsp.prepare(covered)
-wrong = pipeline.invert(hidden)
+wrong = pipeline.invert(hidden, likeness="none")
 show_row([hidden.image, threedpsp.own_views(pipeline, [wrong])], ["a box over the mouth", "its head"], height=1.8)
 
 # %% [markdown]

@@ -37,7 +37,7 @@ crop = threedpsp.prepare(data.astronaut())
 # loop works, changes should shrink, and the picture should come closer.
 
 # %%
-head = pipeline.invert(crop)
+head = pipeline.invert(crop, likeness="none")
 start = pipeline.encoder.latent_avg.cpu()
 codes = [start, *(ws.cpu() for ws, _ in head.steps)]
 lengths = [(after - before).norm().item() for before, after in zip(codes, codes[1:], strict=False)]

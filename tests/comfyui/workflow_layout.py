@@ -82,8 +82,8 @@ LAYOUTS = {
         "Photo to turntable, refined",
         (
             OWN_PHOTO,
-            "Press **Run**: Refine makes 30 updates, in about 20 seconds on two CPU cores.",
-            "More **steps**, more likeness; 0 steps: as many as the **seconds** allow.",
+            "Press **Run**: Refine makes 40 updates, in about 20 seconds on two CPU cores.",
+            "More **steps**, more likeness; it ends at **seconds** even if some are left.",
         ),
         (
             ("Photo", (NOTE, "2")),
@@ -136,7 +136,7 @@ LAYOUTS = {
     ),
     "evaluation": Layout(
         "How close is it?",
-        (OWN_PHOTO, "Press **Run**.", "Compare the figures of the encoder with those after Refine."),
+        (OWN_PHOTO, "Press **Run**.", "Compare the figures after Encode with those after Refine."),
         (
             ("Photo", (NOTE, "2")),
             ("Face", ("3", "4")),

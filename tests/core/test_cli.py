@@ -105,6 +105,32 @@ def test_invert_writes_everything(model: str, portrait: Path, tmp_path: Path, ca
     assert "prepare" in printed.err and "render 6/6" in printed.err
 
 
+def test_a_first_likeness_is_made_unless_the_system_alone_is_wanted(
+    model: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def invert(*more: str) -> dict[str, object]:
+        assert main(["invert", str(portrait), "-o", str(tmp_path), "--model", model, *FAST, *more]) == 0
+        return json.loads((tmp_path / "eileen" / "report.json").read_text())["info"]
+
+    facts = invert()["likeness"]
+    assert isinstance(facts, dict) and facts["updates"] == 5 and facts["seconds"] >= 0
+    assert "first likeness: 5 updates" in capsys.readouterr().out
+    assert "likeness" not in invert("--likeness", "none")
+    assert "first likeness" not in capsys.readouterr().out
+
+
+def test_refining_says_how_many_updates_it_made(
+    model: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    fast = [option for option in FAST if option != "--no-refine"]
+    command = ["invert", str(portrait), "-o", str(tmp_path), "--model", model, *fast, "--refine-steps", "3"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "refined: 3 updates" in said and "note: Only 3 updates were made; a likeness needs 5" in said
+    info = json.loads((tmp_path / "eileen" / "report.json").read_text())["info"]
+    assert info["refine"]["steps"] == 3 and "likeness" not in info
+
+
 def test_render_makes_another_video_of_a_saved_head(
     model: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -150,7 +150,7 @@ def test_shell_completion_for_bash_completes(tmp_path: Path):
     asking = """source ./threedpsp.bash
 function_name=$(complete -p threedpsp | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
 ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); $function_name; echo "${COMPREPLY[@]}"; }
-ask threedpsp ''; ask threedpsp weights ''; ask threedpsp train tin; ask threedpsp invert --refine-s
+ask threedpsp ''; ask threedpsp weights ''; ask threedpsp train tin; ask threedpsp invert --refine-se
 """
     answered = subprocess.run([bash, "-c", asking], cwd=tmp_path, capture_output=True, text=True, check=True)
     top, weights, preset, option = (line.split() for line in answered.stdout.splitlines())

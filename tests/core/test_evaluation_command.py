@@ -89,6 +89,15 @@ def test_one_method_is_measured_before_and_after_refining(tmp_path: Path, models
     assert means["refined/seconds"] > means["encoder/seconds"] and "refined/psnr" in means
 
 
+def test_the_first_likeness_is_measured_too_when_asked_for(tmp_path: Path, models: Path, capsys: Capture):
+    photos = save_photos(tmp_path / "photos", ("a.png",))
+    assert main(options(models, str(photos), "--no-refine", "--likeness", "--json")) == 0
+    means = json.loads(capsys.readouterr().out)["means"]
+    assert {name.split("/")[0] for name in means} == {"encoder", "likeness"}
+    assert means["likeness/psnr"] > means["encoder/psnr"]
+    assert means["likeness/seconds"] > means["encoder/seconds"]
+
+
 def test_refine_is_a_method_too(tmp_path: Path, models: Path, capsys: Capture):
     photos = save_photos(tmp_path / "photos", ("a.png",))
     command = options(models, str(photos), "--methods", "psp,refine", "--refine-seconds", "0.2", "--json")

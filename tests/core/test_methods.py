@@ -93,7 +93,8 @@ def models(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def made(request: pytest.FixtureRequest, models: Path, crop: FaceCrop) -> tuple[Pipeline, Inversion]:
     """A pipeline with a system, and its inversion of the photo."""
     pipeline = threedpsp.load(models, method=request.param, device="cpu")
-    return pipeline, pipeline.invert(crop, method=request.param, steps=4 if request.param == "pti" else None)
+    steps = 4 if request.param == "pti" else None
+    return pipeline, pipeline.invert(crop, method=request.param, steps=steps, likeness="none")
 
 
 def rendered(pipeline: Pipeline, inversion: Inversion) -> torch.Tensor:

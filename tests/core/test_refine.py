@@ -102,7 +102,7 @@ def test_more_freedom_fits_better(generator: Generator, start: Inversion, crop: 
 
 
 def test_result_is_never_worse_than_its_input(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
-    absurd = dataclasses.replace(PIXELS_ONLY, ws_lr=100.0, camera_lr=50.0, tune_lr=10.0, steps=4, tune_after=0.5)
+    absurd = dataclasses.replace(PIXELS_ONLY, ws_lr=100.0, camera_lr=50.0, tune_lr=10.0, steps=4, tune_after=0)
     refined = refine(generator, start, crop, absurd)
     after, before = (sum(refined.info["refine"][key].values()) for key in ("after", "before"))
     assert after <= before
@@ -124,7 +124,7 @@ def test_best_state_is_kept_not_the_last(generator: Generator, start: Inversion,
 def test_a_budget_in_steps_gives_the_same_result_each_time(
     generator: Generator, start: Inversion, crop: FaceCrop
 ) -> None:
-    config = RefineConfig(steps=4, seed=5, tune_after=0.5)
+    config = RefineConfig(steps=4, seed=5, tune_after=2)
     first, second = (refine(generator, start, crop, config) for _ in range(2))
     assert torch.equal(first.latent.ws, second.latent.ws)
     assert torch.equal(first.camera.cam2world, second.camera.cam2world)
@@ -261,7 +261,7 @@ def test_refine_refuses_what_does_not_belong_together(generator: Generator, star
     two = dataclasses.replace(crop, image=crop.image.expand(2, -1, -1, -1))
     with pytest.raises(InputError, match="one photo"):
         refine(generator, start, two, PIXELS_ONLY)
-    for wrong in ({"seconds": None}, {"steps": -1}, {"seconds": float("nan")}, {"tune_after": 2.0}):
+    for wrong in ({"decay": 0.0}, {"steps": -1}, {"seconds": float("nan")}, {"plane_blur": -1}):
         with pytest.raises(InputError):
             RefineConfig(**wrong)  # type: ignore[arg-type]
 
@@ -297,3 +297,86 @@ def test_rotation_vectors_follow_the_right_hand_rule() -> None:
     torch.testing.assert_close(
         quarter @ torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0]), atol=1e-6, rtol=0
     )
+
+
+def updates_by_the_clock(
+    generator: Generator,
+    start: Inversion,
+    crop: FaceCrop,
+    monkeypatch: pytest.MonkeyPatch,
+    config: RefineConfig,
+    seconds: list[float],
+) -> int:
+    """How many updates there are by a clock on which they take these seconds, the last of them ever after."""
+    now = [0.0]
+    monkeypatch.setattr(refine_module, "_clock", lambda: now[0])
+
+    def pass_time(progress: RefineProgress) -> None:
+        now[0] += seconds[min(progress.step, len(seconds) - 1)]
+
+    refined = refine(generator, start, crop, config, pass_time)
+    return refined.info["refine"]["steps"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds", "expected"),
+    [
+        pytest.param({"steps": 12, "seconds": 100.0}, [30.0, 1.0], 12, id="a slow first update costs only itself"),
+        pytest.param({"steps": 12, "seconds": 20.0}, [30.0, 1.0], 5, id="a handful is made above the ceiling"),
+        pytest.param({"steps": 3, "seconds": 20.0}, [30.0], 3, id="no more than were asked for"),
+        pytest.param({"steps": 12, "seconds": 0.0}, [1.0], 0, id="a ceiling of 0 allows none"),
+        pytest.param({"steps": 12}, [1000.0], 12, id="steps alone know no clock"),
+        pytest.param({"seconds": 1000.0}, [1.0], 40, id="seconds alone are a ceiling"),
+        pytest.param({}, [6.0], 8, id="the default has a ceiling"),
+    ],
+)
+def test_refining_ends_after_its_updates_or_at_its_ceiling(
+    generator: Generator,
+    start: Inversion,
+    crop: FaceCrop,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: dict[str, float],
+    seconds: list[float],
+    expected: int,
+) -> None:
+    config = dataclasses.replace(WS_ONLY, **{"steps": None, "seconds": None, **budget})
+    assert updates_by_the_clock(generator, start, crop, monkeypatch, config, seconds) == expected
+
+
+def test_fewer_updates_than_a_likeness_needs_are_noted(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
+    def notes(head: Inversion, steps: int) -> tuple[Inversion, str]:
+        refined = refine(generator, head, crop, dataclasses.replace(WS_ONLY, steps=steps))
+        return refined, " ".join(refined.info["refine"]["notes"])
+
+    few, words = notes(start, 3)
+    assert "Only 3 updates" in words and "5" in words
+    assert "Only" not in notes(start, 5)[1]
+    assert "Only" not in notes(few, 2)[1]  # which goes on where the other ended
+
+
+def test_updates_do_not_depend_on_how_many_will_follow(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
+    def objectives(steps: int) -> list[float]:
+        seen: list[float] = []
+        config = dataclasses.replace(PIXELS_ONLY, steps=steps)
+        refine(generator, start, crop, config, lambda progress: seen.append(progress.objective))
+        return seen
+
+    assert objectives(4) == objectives(9)[:5]
+
+
+def test_the_first_handful_leaves_the_generator_alone(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
+    def after(steps: int) -> Inversion:
+        return refine(generator, start, crop, dataclasses.replace(PIXELS_ONLY, steps=steps))
+
+    assert after(5).generator_delta is None
+    assert after(8).generator_delta
+
+
+def test_planes_move_smoothly(generator: Generator, start: Inversion, crop: FaceCrop) -> None:
+    def roughness(blur: int) -> float:
+        config = dataclasses.replace(PIXELS_ONLY, steps=5, tune_generator=False, plane_blur=blur)
+        offset = refine(generator, start, crop, config).plane_offset
+        assert offset is not None
+        return ((offset[:, :, 1:] - offset[:, :, :-1]).float().std() / offset.float().std()).item()
+
+    assert roughness(2) < 0.6 * roughness(0)

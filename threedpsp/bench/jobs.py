@@ -161,7 +161,8 @@ def _demo(task: Task) -> Step:
 
     def step() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            code = main(["demo", "--no-refine", "--frames", "2" if task.quick else "48", "-o", str(Path(folder))])
+            frames = "2" if task.quick else "48"
+            code = main(["demo", "--no-refine", "--likeness", "none", "--frames", frames, "-o", str(Path(folder))])
         if code:
             raise ThreeDPSPError(f"The demo ended with exit code {code}.")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..errors import MissingDependencyError
 from ..output import output_dir
-from .option_types import Seconds
 from .photo_options import PhotoCommand
 
 
@@ -19,10 +18,7 @@ class Demo(PhotoCommand):
     turntable.mp4, latent.safetensors and report.json.
     """
 
-    examples = ("threedpsp demo -o output", "threedpsp demo -o output --no-refine --frames 24")
-
-    refine_seconds: Seconds = 20.0
-    """Time for refining."""
+    examples = ("threedpsp demo -o output", "threedpsp demo -o output --no-refine --likeness none --frames 24")
 
     def run(self) -> int:
         """Writes <output>/astronaut/ and prints where the video is."""

@@ -33,7 +33,7 @@ class Evaluate(ModelCommand):
     """
 
     examples = (
-        "threedpsp evaluate portraits/ --refine-seconds 40 -o evaluation",
+        "threedpsp evaluate portraits/ --likeness --refine-steps 40 -o evaluation",
         "threedpsp evaluate portraits/ --methods 3dpsp,psp,e4e --json",
         "threedpsp evaluate portraits/ --methods mine=runs/0/encoder.safetensors+runs/1/encoder.safetensors,psp",
     )
@@ -58,8 +58,12 @@ class Evaluate(ModelCommand):
     """Without --methods: also measure after refining."""
     refine_all: Switch = False
     """With --methods: also measure each of them after refining."""
-    refine_seconds: Seconds = 40.0
-    """Time for refining a photo."""
+    refine_steps: Count = 40
+    """Updates of refining a photo."""
+    refine_seconds: Seconds = 600.0
+    """Refining a photo ends after this time, even if updates are left."""
+    likeness: Switch = False
+    """Also measure the first likeness (the handful of updates that follows a system by default), of every method."""
     novel_yaw: Degrees = 20.0
     """The measure novel_identity looks at views turned by this much to either side."""
     yaws: Annotated[tuple[float, ...], tyro.conf.arg(metavar="DEGREES ...")] = (15.0, 30.0, 45.0)
@@ -85,9 +89,11 @@ class Evaluate(ModelCommand):
         specs = parse_methods(self.methods) if self.methods is not None else ()
         refine_all = self.refine_all if specs else self.refine
         wanted = refine_all or any(spec.name == REFINE for spec in specs)
+        refine = RefineConfig(steps=self.refine_steps, seconds=self.refine_seconds, seed=self.seed)
         config = EvaluationConfig(
             steps=self.steps,
-            refine=RefineConfig(seconds=self.refine_seconds, seed=self.seed) if wanted else None,
+            refine=refine if wanted else None,
+            likeness=self.likeness,
             refine_all=refine_all,
             novel_yaw_degrees=self.novel_yaw,
             yaw_degrees=self.yaws,

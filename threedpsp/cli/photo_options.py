@@ -20,6 +20,7 @@ PathName = Literal["swing", "orbit", "ellipse", "dolly"]
 MethodName = Literal["3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2", "pti"]
 PoseName = Literal["mediapipe", "deep3d"]
 ConfidenceSource = Literal["builtin", "unsup3d"]
+Likeness = Literal["auto", "instant", "none"]
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,18 @@ class PhotoCommand(CropOptions, ModelCommand):
     pti needs no encoder, but takes minutes."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """Steps of the system; by default its own number (3dpsp 5, psp and e4e 1, triplanenet 2, pti 800)."""
+    likeness: Likeness = "auto"
+    """What follows the system where the head is not refined: instant, a handful of updates that show the person;
+    none, nothing, as published; auto, instant for generators of at most 256 pixels (about two seconds)."""
     refine: On = True
-    """Refine the head after the encoder."""
-    refine_seconds: Seconds = 30.0
-    """Time for refining a photo."""
+    """Refine the head after the system."""
+    refine_steps: Count = 40
+    """Updates of refining; 5 make a likeness, more make it closer."""
+    refine_seconds: Seconds = 60.0
+    """Refining ends after this time, even if updates are left; 5 are made in any case."""
     tune: Annotated[Literal["pti"] | None, tyro.conf.arg(metavar="{pti}", help_behavior_hint="")] = None
     """Afterwards tune the generator's weights to the photo: pti, pivotal tuning, as published.
-    With --no-refine it follows the system directly."""
+    With --no-refine it follows the system directly (unless --likeness instant is given)."""
     tune_steps: Count = 350
     """Steps of --tune, at most; it ends when the picture is close enough."""
     video: Video = field(default_factory=Video)
@@ -98,6 +104,8 @@ class PhotoCommand(CropOptions, ModelCommand):
         """What `photo_to_results` takes from these options."""
         return {
             "steps": self.steps,
+            "likeness": self.likeness,
+            "seed": self.seed,
             "pose": self.pose,
             "deep3d_weights": self.deep3d_weights,
             "conf_map": self.conf_map,
@@ -114,7 +122,7 @@ class PhotoCommand(CropOptions, ModelCommand):
             return False
         from ..encoder.refine import RefineConfig
 
-        return RefineConfig(seconds=self.refine_seconds, seed=self.seed)
+        return RefineConfig(steps=self.refine_steps, seconds=self.refine_seconds, seed=self.seed)
 
     def summary(self, folder: Path, report: dict[str, Any]) -> str:
         """A few lines about one photo's result."""
@@ -123,6 +131,14 @@ class PhotoCommand(CropOptions, ModelCommand):
         if "identity_distance" in figures:
             parts.append(f"identity distance {figures['identity_distance']:.2f} (below 0.6: same person)")
         lines = [f"{report['photo']}: {', '.join(parts)}; {report['seconds_in_all']:.0f} s"]
-        lines += [f"  note: {note}" for note in report["notes"]]
+        info = report["info"]
+        notes = list(report["notes"])
+        if refined := info.get("refine"):
+            lines.append(f"  refined: {refined['steps']} updates in {refined['seconds']:.0f} s")
+            notes += refined["notes"]
+        elif likeness := info.get("likeness"):
+            lines.append(f"  first likeness: {likeness['updates']} updates in {likeness['seconds']:.0f} s")
+            notes += likeness["notes"]
+        lines += [f"  note: {note}" for note in notes]
         lines += [f"  video: {folder / 'turntable.mp4'}", f"  sheet: {folder / 'sheet.png'}"]
         return "\n".join(lines)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..camera import Camera
 from ..device import random_generator
@@ -24,13 +25,14 @@ from ..errors import InputError
 from ..types import FaceCrop, Inversion, TriPlanes, WPlus
 from .camera_offset import CameraOffset, angle_between_degrees
 from .checks import check_head
-from .refine_config import RefineConfig
+from .refine_budget import Budget
+from .refine_config import HANDFUL, RefineConfig
 from .refine_terms import NovelViews, PhotoTarget, raw_view
 
 __all__ = ["RefineConfig", "RefineProgress", "refine"]
 
-WARM_UP_STEPS = 5
 FROZEN = "backbone.mapping."
+RAMP = 5  # updates from the first of a group that begins later to its full rate
 
 _clock = time.perf_counter
 
@@ -84,36 +86,28 @@ def refine(
     return _Refiner(generator, inversion, crop, config or RefineConfig(), started).run(on_progress)
 
 
+def updates_made(inversion: Inversion) -> int:
+    """How many updates a head has had: refining goes on from there, with the smaller steps that come then."""
+    refined, likeness = (inversion.info.get(name) or {} for name in ("refine", "likeness"))
+    if refined:
+        return int(refined.get("steps_before", 0)) + int(refined.get("steps", 0))
+    return int(likeness.get("updates", 0))
+
+
+def blurred(planes: Tensor, times: int) -> Tensor:
+    """Planes [N,3,H,W,C] averaged over 3 x 3 cells, several times; edges count as going on."""
+    maps = planes.flatten(0, 1).movedim(-1, 1)
+    for _ in range(times):
+        maps = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return maps.movedim(1, -1).reshape(planes.shape)
+
+
 @torch.no_grad()
 def mapped_spread(generator: Generator, n: int = 64) -> float:
     """Standard deviation of a number in w over random z: the unit in which steps and distances in W+ are measured."""
     z = torch.randn(n, generator.config.z_dim, generator=random_generator(0)).to(generator.device)
     w = generator.mapping(z, generator.frontal_camera)[:, 0]
     return max(w.std(0).mean().item(), 0.05)
-
-
-class _Budget:
-    """Steps, or seconds since `started`."""
-
-    def __init__(self, config: RefineConfig, started: float) -> None:
-        self.steps, self.seconds, self.started = config.steps, config.seconds or 0.0, started
-        self.last, self.longest = started, 0.0
-
-    def fraction(self, step: int) -> float:
-        """Share that is spent, 0..1."""
-        if self.steps is not None:
-            return min(step / self.steps, 1.0) if self.steps else 1.0
-        return min((_clock() - self.started) / self.seconds, 1.0) if self.seconds else 1.0
-
-    def spent(self, step: int) -> bool:
-        """Whether another step would go beyond it (as long as the longest so far, and the final render besides)."""
-        if self.steps is not None:
-            return step >= self.steps
-        now = _clock()
-        if step > 0:
-            self.longest = max(self.longest, now - self.last)
-        self.last = now
-        return now - self.started + 1.5 * self.longest >= self.seconds
 
 
 class _Refiner:
@@ -124,11 +118,10 @@ class _Refiner:
     ) -> None:
         self.original, self.inversion, self.config = generator, inversion, config
         self.device = generator.device
-        self.budget = _Budget(config, started)
+        self.budget = Budget(config, started)
         self.started = started
         self.generator = generator.with_delta(inversion.generator_delta or {}).requires_grad_(False)
         self.tuned = {n: p for n, p in self.generator.named_parameters() if not n.startswith(FROZEN)}
-        self.tuning = False
         self.ws_start = inversion.latent.ws.detach().to(self.device, torch.float32)
         self.ws_scale = mapped_spread(generator)
         self.ws_step = torch.zeros_like(self.ws_start, requires_grad=True)  # in units of ws_scale
@@ -137,17 +130,23 @@ class _Refiner:
         self.target = PhotoTarget(crop, generator.config.img_resolution, self.device, config)
         guard_side = min(config.guard_resolution, generator.config.neural_rendering_resolution)
         self.guard_target = PhotoTarget(crop, guard_side, self.device, config)
+        self.plane_start, self.plane_scale = self._start_offset(), 1.0
+        self.plane_step = torch.zeros_like(self.plane_start, requires_grad=config.tune_planes)  # times plane_scale
+        self.done, self.tuning = updates_made(inversion), False
+        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """What is optimised, each with its learning rate at first."""
+        config = self.config
         groups: list[dict[str, Any]] = [{"params": [self.ws_step], "base": config.ws_lr}]
         if config.camera_degrees or config.camera_shift:
             groups += [
                 {"params": [self.camera.turn], "base": config.camera_lr},
                 {"params": [self.camera.shift], "base": config.camera_lr * 0.005},  # a pixel of 128 is .005
             ]
-        self.plane_start, self.plane_scale = self._start_offset(), 1.0
-        self.plane_step = torch.zeros_like(
-            self.plane_start, requires_grad=config.tune_planes
-        )  # in units of plane_scale
-        self.optimizer = torch.optim.Adam(groups, lr=config.ws_lr, betas=(0.9, 0.99))
+        if config.tune_planes:
+            groups.append({"params": [self.plane_step], "base": config.plane_lr})
+        return groups
 
     @property
     def ws(self) -> Tensor:
@@ -162,15 +161,14 @@ class _Refiner:
 
     @property
     def plane_offset(self) -> Tensor:
-        return self.plane_start + self.plane_scale * self.plane_step
+        return self.plane_start + self.plane_scale * blurred(self.plane_step, self.config.plane_blur)
 
     def run(self, on_progress: ProgressCallback | None) -> Inversion:
         novel = self._novel_views()
         step, best = 0, math.inf
         kept = self._snapshot()
         while True:
-            fraction = self.budget.fraction(step)
-            if not self.tuning and fraction >= self.config.tune_after:
+            if self.config.tune_generator and not self.tuning and self.done + step >= self.config.tune_after:
                 self._start_tuning()
             ws, camera = self.ws, self.camera()
             planes = _planes(self.generator, ws, self.plane_offset)
@@ -181,13 +179,14 @@ class _Refiner:
             if objective < best:
                 best, kept = objective, self._snapshot()
             if on_progress is not None:
+                fraction = self.budget.fraction(step, _clock())
                 state = RefineProgress(step, fraction, numbers, objective, image.detach())
                 if on_progress(state) is False:
                     break
-            if self.budget.spent(step) or not math.isfinite(objective):
+            if self.budget.spent(step, _clock()) or not math.isfinite(objective):
                 break
             losses |= self._guards(novel, planes, camera, step)
-            self._update(losses, fraction, step)
+            self._update(losses, step)
             step += 1
         self._restore(kept)
         return self._result(step)
@@ -224,19 +223,21 @@ class _Refiner:
         return {}
 
     def _start_tuning(self) -> None:
+        """From now on the generator's weights move too."""
         self.tuning = True
-        if self.config.tune_planes:
-            self.optimizer.add_param_group({"params": [self.plane_step], "base": self.config.plane_lr})
-        if self.config.tune_generator:
-            weights = [parameter.requires_grad_(True) for parameter in self.tuned.values()]
-            self.optimizer.add_param_group({"params": weights, "base": self.config.tune_lr})
+        weights = [parameter.requires_grad_(True) for parameter in self.tuned.values()]
+        after = self.config.tune_after
+        self.optimizer.add_param_group({"params": weights, "base": self.config.tune_lr, "after": after})
 
-    def _update(self, losses: dict[str, Tensor], fraction: float, step: int) -> None:
+    def _update(self, losses: dict[str, Tensor], step: int) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         sum(losses.values(), self.ws_start.new_zeros([])).backward()
-        factor = min(1.0, (step + 1) / WARM_UP_STEPS) * (0.55 + 0.45 * math.cos(math.pi * fraction))
+        if self.plane_step.grad is not None:  # each update counts alike, though the first gradients are far larger
+            self.plane_step.grad /= self.plane_step.grad.square().mean().sqrt().clamp_min(1e-20)
+        made = self.done + step
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * factor
+            ramp = min(1.0, (made - group.get("after", -RAMP) + 1) / RAMP)
+            group["lr"] = group["base"] * ramp / (1 + made / self.config.decay)
         self.optimizer.step()
 
     def _state(self) -> list[Tensor]:
@@ -263,13 +264,14 @@ class _Refiner:
             delta, offset = self.inversion.generator_delta, self.inversion.plane_offset
         info = {
             "steps": step,
+            "steps_before": self.done,
             "seconds": round(_clock() - self.started, 2),
             "before": {name: round(value, 5) for name, value in self.start_losses.items()},
             "after": {name: round(value, 5) for name, value in losses.items()},
             "camera_turned_degrees": round(angle_between_degrees(self.camera.camera, camera).item(), 3),
             "generator_tuned": delta is not None,
             "planes_tuned": offset is not None,
-            "notes": self.target.notes,
+            "notes": [*self.target.notes, *self._few(step)],
         }
         return dataclasses.replace(
             self.inversion,
@@ -281,16 +283,23 @@ class _Refiner:
             info={**self.inversion.info, "refine": info},
         )
 
+    def _few(self, step: int) -> list[str]:
+        """A note where there were too few updates for a likeness."""
+        made = self.done + step
+        if made >= HANDFUL:
+            return []
+        updates = "1 update was" if made == 1 else f"{made} updates were"
+        return [f"Only {updates} made; a likeness needs {HANDFUL} or more."]
+
     def _delta(self) -> dict[str, Tensor] | None:
-        """What tuning changed in the weights in all, against the original generator."""
-        if not (self.tuning and self.config.tune_generator) and not self.inversion.generator_delta:
-            return None
+        """What tuning changed in the weights in all, against the original generator; None: nothing."""
         original = dict(self.original.named_parameters())
-        return {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+        delta = {name: (parameter - original[name]).half() for name, parameter in self.tuned.items()}
+        return delta if any(change.any() for change in delta.values()) else None
 
     def _offset(self) -> Tensor | None:
         """What tuning added to the planes in all."""
-        if not (self.tuning and self.config.tune_planes) and self.inversion.plane_offset is None:
+        if not self.config.tune_planes and self.inversion.plane_offset is None:
             return None
         return self.plane_offset.detach().half()
 

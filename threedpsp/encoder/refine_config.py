@@ -6,20 +6,38 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 
+UPDATES = 40
+SECONDS = 60.0
+HANDFUL = 5
+"""Updates that make a likeness: fewer leave a rough one."""
+
 
 @dataclass(frozen=True)
 class RefineConfig:
     """Budget, freedom and loss weights of refining one photo. A weight of 0 switches a term off."""
 
-    seconds: float | None = 30.0
-    """Wall-clock budget, networks' loading included; ignored where `steps` is given. Results then vary a little."""
     steps: int | None = None
-    """Budget in steps; the result then depends on the seed alone."""
+    """Updates; default: 40. Without `seconds` the result then depends on the seed alone."""
+    seconds: float | None = None
+    """A ceiling in wall-clock time, networks' loading included; a handful of updates (5) is made in any case, unless
+    it is 0. Default: none where `steps` is given, else 60."""
     seed: int = 0
     """Which novel views are looked at, in which order."""
 
+    decay: float = 8.0
+    """Steps start large and shrink: after k updates, rates are divided by 1 + k / decay."""
+    plane_lr: float = 0.25
+    """Learning rate of the planes at first, in standard deviations of their features."""
+    plane_blur: int = 2
+    """How often what is added to the planes is averaged over 3 x 3 cells: neighbours move along, also those that the
+    photo does not show. Without it skin gets stripes."""
     ws_lr: float = 0.15
     """Learning rate of ws, in standard deviations of mapped w."""
+    tune_lr: float = 0.01
+    """Learning rate of the generator's weights."""
+    tune_after: int = HANDFUL
+    """Updates before these begin to move (over five more, from nothing to their rate): first the planes alone find the
+    person, faster and without harm to other views."""
     camera_lr: float = 0.1
     """Learning rate of the camera, degrees."""
     camera_degrees: float = 3.0
@@ -29,13 +47,7 @@ class RefineConfig:
     tune_generator: bool = True
     """Also tune the generator's own weights for this photo (kept as a difference, with the result)."""
     tune_planes: bool = True
-    """Also tune the planes themselves (kept as `plane_offset`): sharp detail, eyes above all, in few steps."""
-    tune_after: float = 0.05
-    """Share of the budget after which tuning of planes and generator begins."""
-    plane_lr: float = 0.02
-    """Learning rate of the planes, in standard deviations of their features."""
-    tune_lr: float = 5e-3
-    """Learning rate of the generator's weights."""
+    """Also tune the planes themselves (kept as `plane_offset`): the person, and sharp detail, in few updates."""
 
     l2_weight: float = 30.0
     """Squared error to the photo, images in [-1,1]."""
@@ -47,7 +59,7 @@ class RefineConfig:
     """Squared distance to the encoder's ws, in variances of mapped w."""
     mirror_weight: float = 0.2
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
-    novel_weight: float = 0.15
+    novel_weight: float = 0.4
     """Squared identity distance to the photo at views that no photo shows."""
     novel_yaw_degrees: float = 30.0
     """How far those views turn to each side."""
@@ -57,14 +69,22 @@ class RefineConfig:
     """Side in rays of the mirrored and novel views; they are looked at before super-resolution."""
 
     def __post_init__(self) -> None:
-        if self.steps is None and self.seconds is None:
-            raise InputError("Refining needs a budget: seconds or steps.")
         if self.steps is not None and self.steps < 0:
             raise InputError(f"steps must not be negative; got {self.steps}.")
         if self.seconds is not None and not 0 <= self.seconds < float("inf"):
             raise InputError(f"seconds must be finite and not negative; got {self.seconds}.")
-        if not 0 <= self.tune_after <= 1:
-            raise InputError(f"tune_after is a share of the budget, 0 to 1; got {self.tune_after}.")
-        for name in ("camera_degrees", "camera_shift", "novel_yaw_degrees"):
+        if self.decay <= 0:
+            raise InputError(f"decay must be greater than 0; got {self.decay}.")
+        for name in ("plane_blur", "tune_after", "camera_degrees", "camera_shift", "novel_yaw_degrees"):
             if vars(self)[name] < 0:
                 raise InputError(f"{name} must not be negative; got {vars(self)[name]}.")
+
+    @property
+    def updates(self) -> int:
+        """How many there are at most."""
+        return UPDATES if self.steps is None else self.steps
+
+    @property
+    def ceiling(self) -> float | None:
+        """Seconds, or None where the clock has no say."""
+        return SECONDS if self.steps is None and self.seconds is None else self.seconds

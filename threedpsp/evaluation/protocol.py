@@ -1,8 +1,9 @@
 """How systems are measured: every photo with every method, at the photo's view and beside it.
 
 The crop is compared whole, at the model's own side. Figures are called stage/measure, where the stage is "encoder"
-(what the system makes) or "refined"; `measures` says what each is. Crops of a folder that is prepared already are
-measured as they are, with their own cameras. Networks whose files are absent are left out, and the protocol says so.
+(what the system makes), "likeness" (after the first likeness) or "refined"; `measures` says what each is. Crops of a
+folder that is prepared already are measured as they are, with their own cameras. Networks whose files are absent are
+left out, and the protocol says so.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 
 import torch
 
+from ..encoder.first_likeness import first_likeness
 from ..encoder.inversion import resize_photo, step_count
 from ..encoder.refine import RefineConfig
+from ..encoder.refine_config import HANDFUL
 from ..errors import InputError, ThreeDPSPError
 from ..metrics.arcface import ArcFaceIdentity
 from ..metrics.inception import Inception
@@ -48,6 +51,8 @@ class EvaluationConfig:
     """None: no refining, except for the method "refine"."""
     refine_all: bool = True
     """Refine the heads of every method, if `refine` is given; else only those of the method "refine"."""
+    likeness: bool = False
+    """Also measure the heads of every method after the first likeness."""
     novel_yaw_degrees: float = 20.0
     """`novel_identity` is measured at this yaw to either side, pitch 0."""
     yaw_degrees: tuple[float, ...] = (15.0, 30.0, 45.0)
@@ -115,6 +120,7 @@ class Evaluator:
             "intervals": f"95 %, percentile bootstrap over photos, {RESAMPLES} resamples, seed {self.config.seed}; "
             "several seeds of a method are averaged photo by photo first",
             "encoder_steps": self.config.steps,
+            "first_likeness_updates": HANDFUL if self.config.likeness else None,
             "refine": None if refine is None else asdict(refine),
             "seed": self.config.seed,
             "peak_memory": self.memory.words,
@@ -161,10 +167,15 @@ class Evaluator:
 
         self.memory.start()
         started = time.perf_counter()
-        inversion = pipeline.invert(crop, steps=steps_of(pipeline, self.config.steps))
+        inversion = pipeline.invert(crop, steps=steps_of(pipeline, self.config.steps), likeness="none")
         seconds = self._seconds_since(started)
         if not method.refine:
             keep("encoder", seconds, inversion)
+        if self.config.likeness and not method.refine:
+            self.memory.start()
+            started = time.perf_counter()
+            first = first_likeness(self.generator, inversion, crop, seed=self.config.seed)
+            keep("likeness", seconds + self._seconds_since(started), first)
         if self.config.refine is not None and (method.refine or self.config.refine_all):
             self.memory.start()
             started = time.perf_counter()

@@ -51,8 +51,9 @@ def inversion_sheet(
     first += [(f"step {i}", to_uint8(image[:1])[0]) for i, (_, image) in enumerate(inversion.steps, 1)]
     renders = list(views)
     if inversion.render is not None:
-        refined = bool(inversion.info.get("refine"))
-        first.append(("refined" if refined else "result", to_uint8(inversion.render.image[:1])[0]))
+        words = {"refine": "refined", "likeness": "first likeness"}
+        caption = next((words[stage] for stage in words if inversion.info.get(stage)), "result")
+        first.append((caption, to_uint8(inversion.render.image[:1])[0]))
         renders.insert(0, ("photo's camera", inversion.render))
     pictures: list[Cell] = [(caption, to_uint8(render.image[:1])[0]) for caption, render in renders]
     depths: list[Cell] = [
