@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .io_types import CAMERA, FACE, LATENT, MODEL, io, node_schema
 from .loaded_model import LoadedModel
@@ -12,9 +12,9 @@ from .tensors import image_from_core
 
 if TYPE_CHECKING:
     from ..threedpsp import FaceCrop
-    from ..threedpsp.encoder.first_likeness import Likeness
 
 ONE_PERSON = "one person"
+Likeness = Literal["auto", "instant", "none"]
 
 
 class Encode(io.ComfyNode):
@@ -48,7 +48,7 @@ class Encode(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "likeness",
-                    options=["auto", "instant", "none"],
+                    options=list(get_args(Likeness)),
                     default="auto",
                     optional=True,
                     tooltip="What follows the encoder. instant: a handful of updates that show the person; none: the "
