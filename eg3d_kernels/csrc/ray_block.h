@@ -95,7 +95,7 @@ struct RayBlock {
     float *depths, *raw_sigma, *passing, *transmittance, *weights;
     float* row_weights;  // of samples, where weights are of the intervals between them
     float* scratch;
-    float opacity, total_depth;
+    float opacity, total_depth;  // depths counted from the first sample
   };
 
   EG3D_INLINE Sorted weigh(int64_t r) const {
@@ -113,7 +113,7 @@ struct RayBlock {
     composite_weights(samples(), s.depths, s.raw_sigma, s.passing, s.transmittance, s.weights);
     for (int64_t k = 0; k < last; ++k) {
       s.opacity += s.weights[k];
-      s.total_depth += s.weights[k] * (s.depths[k] + s.depths[k + 1]) / 2;
+      s.total_depth += s.weights[k] * middle_from_first(s.depths, k);
       s.row_weights[k] = (k ? s.weights[k - 1] + s.weights[k] : s.weights[k]) / 2;
     }
     s.row_weights[last] = s.weights[last - 1] / 2;
@@ -126,7 +126,7 @@ struct RayBlock {
     const Sorted s = weigh(r);
     const int64_t count = in.outputs - 1, ray = first_ray + r;
     opacity[ray] = s.opacity;
-    depth[ray] = s.opacity == 0 ? INFINITY : s.total_depth / s.opacity;
+    depth[ray] = s.opacity == 0 ? INFINITY : s.depths[0] + s.total_depth / s.opacity;
     depth_min[ray] = depth_max[ray] = s.depths[0];
     for (int64_t k = 1; k < samples(); ++k) {
       if (s.depths[k] < depth_min[ray]) depth_min[ray] = s.depths[k];
@@ -162,9 +162,8 @@ struct RayBlock {
     const float depth = empty ? 0 : s.total_depth / s.opacity, depth_slope = empty ? 0 : grad_depth / s.opacity;
     float* grad_weights = s.row_weights;
     for (int64_t k = 0; k < samples() - 1; ++k) {
-      const float middle = (s.depths[k] + s.depths[k + 1]) / 2;
-      grad_weights[k] =
-          (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * (middle - depth) + grad_opacity;
+      const float from_mean = middle_from_first(s.depths, k) - depth;
+      grad_weights[k] = (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * from_mean + grad_opacity;
     }
     float* grad_raw_sigma = s.scratch;
     composite_weights_backward(samples(), s.depths, s.raw_sigma, s.passing, s.transmittance, s.weights, grad_weights,

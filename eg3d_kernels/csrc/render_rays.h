@@ -49,6 +49,12 @@ EG3D_INLINE void composite_weights_backward(int64_t n, const float* depths, cons
   grad_raw_sigma[n - 1] = grad_weights[n - 2];
 }
 
+// How far the middle of interval k lies behind the ray's first sample. Mean depths and their gradients are computed from
+// there: from the ray's origin they would lose the digits that the samples' depths have in common.
+EG3D_INLINE float middle_from_first(const float* depths, int64_t k) {
+  return ((depths[k] - depths[0]) + (depths[k + 1] - depths[0])) / 2;
+}
+
 // cdf[n - 2]: cumulative distribution of the blurred weights over the middles of the n - 1 intervals.
 EG3D_INLINE void importance_cdf(int64_t n, const float* weights, float* cdf) {
   float total = 0;

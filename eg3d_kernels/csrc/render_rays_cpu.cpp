@@ -152,7 +152,7 @@ class Block {
       const int64_t ray = first_ray_ + r;
       float total_depth = 0;
       opacity[ray] = weigh(r, &total_depth);
-      depth[ray] = opacity[ray] == 0 ? INFINITY : total_depth / opacity[ray];
+      depth[ray] = opacity[ray] == 0 ? INFINITY : sorted_depths_[0] + total_depth / opacity[ray];
       const auto [smallest, largest] = std::minmax_element(&sorted_depths_[0], sorted_depths_ + samples_);
       depth_min[ray] = *smallest;
       depth_max[ray] = *largest;
@@ -374,7 +374,8 @@ class Block {
     sort(in_.fine, fine);
   }
 
-  // Sorts ray r's samples and computes their weights; returns the opacity and the weighted sum of depths.
+  // Sorts ray r's samples and computes their weights; returns the opacity and the weighted sum of depths, these
+  // counted from the first sample.
   float weigh(int64_t r, float* total_depth) {
     int64_t coarse = r * in_.coarse, fine = rays_ * in_.coarse + r * in_.fine;
     const int64_t coarse_end = coarse + in_.coarse, fine_end = fine + in_.fine;
@@ -389,7 +390,7 @@ class Block {
     float opacity = 0, depth = 0;
     for (int64_t k = 0; k < samples_ - 1; ++k) {
       opacity += weights_[k];
-      depth += weights_[k] * (sorted_depths_[k] + sorted_depths_[k + 1]) / 2;
+      depth += weights_[k] * middle_from_first(sorted_depths_, k);
     }
     row_weights_[0] = weights_[0] / 2;
     for (int64_t k = 1; k < samples_ - 1; ++k) row_weights_[k] = (weights_[k - 1] + weights_[k]) / 2;
@@ -424,9 +425,8 @@ class Block {
     const float depth = opacity == 0 ? 0 : total_depth / opacity, depth_slope = opacity == 0 ? 0 : grad_depth / opacity;
     float* grad_weights = row_weights_;
     for (int64_t k = 0; k < samples_ - 1; ++k) {
-      const float middle = (sorted_depths_[k] + sorted_depths_[k + 1]) / 2;
-      grad_weights[k] =
-          (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * (middle - depth) + grad_opacity;
+      const float from_mean = middle_from_first(sorted_depths_, k) - depth;
+      grad_weights[k] = (grad_row_weights[k] + grad_row_weights[k + 1]) / 2 + depth_slope * from_mean + grad_opacity;
     }
     float* grad_raw_sigma = scratch_;
     composite_weights_backward(samples_, sorted_depths_, sorted_raw_sigma_, passing_, transmittance_, weights_,
