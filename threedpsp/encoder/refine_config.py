@@ -16,11 +16,11 @@ HANDFUL = 5
 class RefineConfig:
     """Budget, freedom and loss weights of refining one photo. A weight of 0 switches a term off."""
 
-    steps: int | None = None
-    """Updates; default: 40. Without `seconds` the result then depends on the seed alone."""
     seconds: float | None = None
     """A ceiling in wall-clock time, networks' loading included; a handful of updates (5) is made in any case, unless
     it is 0. Default: none where `steps` is given, else 60."""
+    steps: int | None = None
+    """Updates; default: 40. Without `seconds` the result then depends on the seed alone."""
     seed: int = 0
     """Which novel views are looked at, in which order."""
 
