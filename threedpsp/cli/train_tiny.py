@@ -15,7 +15,7 @@ from .option_types import Count, InputPath, MaybePath, OutputPath
 
 @dataclass(frozen=True)
 class TrainTiny(Command):
-    """Train the embedded tiny generator, its encoder and its descent on planes anew.
+    """Train the embedded tiny generator and its networks anew.
 
     It learns from a bundle of people (python -m threedpsp.training.portraits --help says how to make one); the same
     command resumes a stopped run, also with another number of workers or on another device.

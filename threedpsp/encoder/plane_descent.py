@@ -82,7 +82,7 @@ class PlaneDescent(nn.Module):
         spread: Float[Tensor, "n 1 1 1 1"],
         done: int,
     ) -> Float[Tensor, "n 3 h w c"]:
-        """The next step.
+        """The next step: bounded, so that no photo can lead it astray.
 
         Args:
             planes: as they are, offset included.
@@ -110,7 +110,7 @@ class PlaneDescent(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = F.leaky_relu(up(torch.cat([x, skips.pop()], 1)), 0.2)
         added, gate = self.last(x).reshape(n, 3, 2, channels, height, width).permute(2, 0, 1, 4, 5, 3)
-        return spread * (added - (self.gain + gate).exp() * plain)
+        return spread * (added.tanh() - (self.gain + 2 * gate.tanh()).exp() * plain)
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Everything that makes it, for a safetensors file: tensors, and metadata of plain text."""

@@ -74,11 +74,12 @@ class DescentStage:
         self.optimizer.zero_grad()
         losses = self.losses.backward(ws, batch, self.step)
         average([p.grad for p in self.network.parameters() if p.grad is not None])
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         factor = min(1.0, (self.step + 1) / WARM_UP) * max(1 - self.step / self.config.steps, 0.02)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
-        self.optimizer.step()
+        if norm.isfinite():  # a head that a step threw far off has no gradient to learn from
+            self.optimizer.step()
         self.means.add({name: torch.tensor(value) for name, value in losses.items()})
         self.step += 1
         self.seconds += time.monotonic() - started
