@@ -28,6 +28,7 @@ from .portraits import PortraitSet
 
 log = logging.getLogger(__name__)
 
+MOST_STEPS = 3000
 COMPONENTS = 96  # of the portraits' w that z spans; the rest is what the encoder could not explain
 
 
@@ -45,7 +46,7 @@ def portrait_ws(generator: Generator, encoder: Encoder, portraits: PortraitSet, 
     return torch.cat(rows)
 
 
-def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = 3000, seed: int = 0) -> float:
+def fit_mapping(mapping: Mapping, w: Tensor, labels: Tensor, *, steps: int = MOST_STEPS, seed: int = 0) -> float:
     """Make mapping turn standard normal z into the distribution of w: a Gaussian on its principal components.
 
     Args:
@@ -102,7 +103,9 @@ def main(people: Path, run: Path, output: Path, steps: int = 3, sample: int = 35
     data = PortraitSet.load(people)
     data = data.take(list(range(0, len(data), max(len(data) // sample, 1))))
     ws = portrait_ws(generator, encoder, data, steps)
-    error = fit_mapping(generator.backbone.mapping, ws.mean(1), Camera.from_label(data.label).label)
+    labels = Camera.from_label(data.label).label
+    fitting = min(MOST_STEPS, 30 * len(ws))  # few portraits span few components
+    error = fit_mapping(generator.backbone.mapping, ws.mean(1), labels, steps=fitting)
     log.info("mapping: error %.3f standard deviations", error)
     output.mkdir(parents=True, exist_ok=True)
     save_generator(generator, output / "generator.safetensors")
