@@ -71,11 +71,12 @@ class Encode(io.ComfyNode):
         """See `threedpsp.Pipeline.invert`."""
         from .. import threedpsp
 
-        progress = NodeProgress()
+        progress = NodeProgress(1 if likeness == "none" else 2)  # the system, then the first likeness
         pipeline = model.ready()
         inversion = pipeline.invert(
             face, steps=steps or None, likeness=likeness, on_progress=progress, on_image=progress.show
         )
+        progress.finish()
         heads = [head.to("cpu") for head in inversion.split()]
         if photos_show == ONE_PERSON and len(heads) > 1:
             heads = [threedpsp.one_person(heads)]

@@ -10,7 +10,7 @@ UNITS = 1000  # of a part's bar
 
 
 class NodeProgress:
-    """One node's bar over `total` parts of equal length.
+    """One node's bar over `total` parts of equal length; a stage of another name is the next part.
 
     Every call also looks whether the user has pressed Cancel and, if so, ends the work by raising ComfyUI's own
     exception.
@@ -20,6 +20,7 @@ class NodeProgress:
         import comfy.utils
 
         self.part, self.total = 0, max(total, 1)
+        self._stage = ""
         self._image: Tensor | None = None
         self._bar = comfy.utils.ProgressBar(UNITS * self.total)
 
@@ -27,6 +28,9 @@ class NodeProgress:
         """The core's callback: `done` of `total` of the current part."""
         preview = None if self._image is None else preview_of(self._image)
         self._image = None
+        if self._stage and stage != self._stage:
+            self.part = min(self.part + 1, self.total - 1)
+        self._stage = stage
         self._update(UNITS * self.part + UNITS * done // max(total, 1), preview)
 
     def show(self, image: Tensor) -> None:
@@ -37,6 +41,10 @@ class NodeProgress:
         """The current part is finished."""
         self.part += 1
         self._update(UNITS * self.part, None)
+
+    def finish(self) -> None:
+        """All is done, also where parts were not needed."""
+        self._update(UNITS * self.total, None)
 
     def _update(self, value: int, preview: object) -> None:
         import comfy.model_management
