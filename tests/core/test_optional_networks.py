@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 import threedpsp
 from tests.core.small_model import save_small_model
 from tests.core.test_prepared_folder import published
+from tests.core.training_runs import one_thread
 from tests.official_files import write_unsup3d
 from threedpsp.cli import main, parse
 from threedpsp.encoder.pti import PTIConfig
@@ -53,17 +52,6 @@ def confnet_folder(confnet: ConfNet, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("unsup3d")
     write_unsup3d(folder / "checkpoint030.pth", confnet.state_dict())
     return folder
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Computes as the workers of `prepare` do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_prepare_writes_the_published_uncertainty(tmp_path: Path, confnet: ConfNet, confnet_folder: Path):
