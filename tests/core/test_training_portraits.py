@@ -100,13 +100,14 @@ def test_names_tell_the_folders_apart(tmp_path: Path) -> None:
 
 def test_loading_and_drawing_need_neither_mediapipe_nor_its_model(bundle: Path) -> None:
     script = (
-        "import sys, pathlib\n"
+        "import sys, pathlib, torch\n"
         "sys.modules['mediapipe'] = None\n"
         "from threedpsp.preprocessing import landmark_model\n"
         "landmark_model._candidates = lambda: []\n"
         "from threedpsp.training.portraits import PortraitSet\n"
         "from threedpsp.training.batches import Augmentation, PortraitBatches\n"
         "people = PortraitSet.load(pathlib.Path(sys.argv[1]))\n"
-        "assert PortraitBatches(people, people.mirror_points, seed=0).draw(2, Augmentation()).image.shape[0] == 2\n"
+        "batches = PortraitBatches(people, people.mirror_points, seed=0)\n"
+        "assert len(batches.make(torch.tensor([0, 1]), Augmentation())) == 2\n"
     )
     subprocess.run([sys.executable, "-c", script, str(bundle)], check=True)

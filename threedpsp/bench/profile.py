@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -22,7 +23,7 @@ from ..training.trainer import JointTrainer
 from ..weights.load import load_encoder, load_generator
 from .people import crop_of, made_up
 from .profile_table import Profile, ProfiledJob
-from .regions import replaced, row_names, watched
+from .regions import row_names, watched
 from .self_time import REST, SelfTime
 
 KINDS = ("photo alone", "mirror", "novel view", "whole picture")
@@ -101,7 +102,7 @@ def _train(run: Run) -> Steps:
         found.append(("", run.clock.end()))
         run.clock.forget()
 
-    with replaced(Trainer, "_step", measured):
+    with patch.object(Trainer, "_step", measured):
         train(TrainConfig(**{**settings, "steps": 1 + run.count(1) + 1}), lambda line: None)
     return found[1:-1]  # without warming up, and without the last, which also makes a picture
 

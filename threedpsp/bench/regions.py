@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -54,12 +56,13 @@ def watched(clock: SelfTime) -> Iterator[None]:
     """While this lasts, the clock knows all regions."""
     with contextlib.ExitStack() as undo:
         for owner, name, region in DIFFERENTIABLE:
-            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, differentiable=True)))
+            timed = _inside(clock, vars(owner)[name], region, differentiable=True)
+            undo.enter_context(patch.object(owner, name, timed))
         for owner, name, region in OTHERS:
-            undo.enter_context(replaced(owner, name, _inside(clock, getattr(owner, name), region, whole=True)))
+            undo.enter_context(patch.object(owner, name, _inside(clock, vars(owner)[name], region, whole=True)))
         _watch_compiled(undo, clock)
         undo.enter_context(
-            replaced(torch.autograd, "backward", functools.partial(clock.backward, torch.autograd.backward))
+            patch.object(torch.autograd, "backward", functools.partial(clock.backward, torch.autograd.backward))
         )
         before = register_optimizer_step_pre_hook(lambda *_: clock.push(UPDATE, whole=True))
         after = register_optimizer_step_post_hook(lambda *_: clock.pop())
@@ -79,27 +82,15 @@ def _inside(clock: SelfTime, function: Any, region: str, **how: bool) -> Any:
 
 def _watch_compiled(undo: contextlib.ExitStack, clock: SelfTime) -> None:
     """The compiled function of the rays by itself, so that what is around it shows."""
-    import importlib
-
-    module = importlib.import_module(f"{kernels.render_rays.__module__.rpartition('.')[0]}.cpu.render_rays")
+    package = kernels.render_rays.__module__.rpartition(".")[0]
+    module = sys.modules[f"{package}.cpu.render_rays"]
     compiled = module.call
 
     def call(*args: Any) -> None:
         with clock.region(clock.top + KERNEL):
             compiled(*args)
 
-    undo.enter_context(replaced(module, "call", call))
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """While this lasts, the owner has another function by that name."""
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
+    undo.enter_context(patch.object(module, "call", call))
 
 
 def row_names() -> list[str]:

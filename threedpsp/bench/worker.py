@@ -1,6 +1,7 @@
 """Runs one side of a job, or a profile, in this process and prints its figures as JSON.
 
-`python -m threedpsp.bench.worker '{"job": ...}'`; a profile's settings are the fields of `ProfileOptions`.
+Its only argument is JSON: threads, repeats and the fields of a `Task`; or "profile": true, the job's name and the
+fields of `ProfileOptions`.
 """
 
 from __future__ import annotations

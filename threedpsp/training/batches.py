@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..camera import FOCAL, Camera
-from ..device import derived_seed, random_generator
+from ..device import random_generator
 from .augment.photometric import Photometric, changed
 from .portraits import SIDE, PortraitSet
 
@@ -112,53 +111,24 @@ class _Draws:
 
     @staticmethod
     def cat(draws: list[_Draws]) -> _Draws:
-        names = ("angle", "shift", "flip", "tint", "seed")
-        return _Draws(**{name: torch.cat([getattr(d, name) for d in draws]) for name in names})
+        return _Draws(**{name: torch.cat([vars(one)[name] for one in draws]) for name in vars(draws[0])})
 
 
 class PortraitBatches:
-    """Draws batches from a set with its own random numbers."""
+    """Makes batches of a set's people, changed at random."""
 
     def __init__(self, portraits: PortraitSet, mirror_points: Tensor, seed: int):
         """mirror_points: [478] or [468], index of each landmark's mirror partner."""
         self.set = portraits
         self.mirror_points = mirror_points
-        self.seed = seed
-        self.random = random_generator(seed)
-        self._order: list[int] = []
-
-    def state(self) -> dict[str, Tensor]:
-        """What `restore` needs to go on with the same draws."""
-        return {"random": self.random.get_state(), "order": torch.tensor(self._order, dtype=torch.int64)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state()`."""
-        self.random.set_state(state["random"])
-        self._order = state["order"].tolist()
-
-    def draw(self, n: int, augmentation: Augmentation) -> PortraitBatch:
-        """The next n portraits of a shuffled pass over the set."""
-        if len(self._order) < n:
-            self._order = torch.randperm(len(self.set), generator=self.random).tolist()
-        index = torch.tensor([self._order.pop() for _ in range(n)])
-        return self.make(index, augmentation)
-
-    def at(self, positions: Sequence[int], augmentation: Augmentation) -> PortraitBatch:
-        """The people at some places of an endless row, in which each pass over the set has an order of its own.
-
-        Everything follows from seed and position, so it does not matter how many workers share the row.
-        """
-        count = len(self.set)
-        index = [_order(self.seed, position // count, count)[position % count] for position in positions]
-        draws = [_Draws.of(random_generator(derived_seed(self.seed, "portrait", p)), 1) for p in positions]
-        return self._made(torch.tensor(index), augmentation, _Draws.cat(draws))
+        self._random = random_generator(seed)
 
     def make(
         self, index: Tensor, augmentation: Augmentation = NONE, seeds: Sequence[int] | None = None
     ) -> PortraitBatch:
         """Certain portraits [N]; with N seeds each of them is changed by its own, whatever was drawn before."""
         if seeds is None:
-            return self._made(index, augmentation, _Draws.of(self.random, len(index)))
+            return self._made(index, augmentation, _Draws.of(self._random, len(index)))
         return self._made(index, augmentation, _Draws.cat([_Draws.of(random_generator(s), 1) for s in seeds]))
 
     def _made(self, index: Tensor, augmentation: Augmentation, draws: _Draws) -> PortraitBatch:
@@ -210,12 +180,6 @@ class PortraitBatches:
             index=index,
             flipped=flipped,
         )
-
-
-@lru_cache(maxsize=4)
-def _order(seed: int, turn: int, count: int) -> list[int]:
-    """The order of a pass over the set."""
-    return torch.randperm(count, generator=random_generator(derived_seed(seed, "order", turn))).tolist()
 
 
 def rotation_2d(angle: Tensor) -> Tensor:
@@ -279,7 +243,7 @@ def eye_and_mouth_weight(landmarks: Tensor, side: int, extra: float = 5.0) -> Te
 
 
 def feature_strips(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """Eyes, then mouths, enlarged: [2N,C,64,192]; see `eye_strip`."""
+    """The eye strips of all, then their mouth strips, in one tensor of shape (2N, C, 64, 192)."""
     mouth = mouth_strip(image, landmarks, corner)
     return torch.cat([eye_strip(image, landmarks, corner), mouth])
 
@@ -296,7 +260,7 @@ def eye_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)
 
 
 def mouth_strip(image: Tensor, landmarks: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """The mouth, enlarged, in one picture [N,C,64,192]; see `eye_strip`."""
+    """The same for the mouth as `eye_strip` for the eyes, of the same shape."""
     corners = landmarks[:, [61, 291]]
     centre = landmarks[:, [13, 14, 61, 291]].mean(1)
     return _strip(image, centre, (corners[:, 0] - corners[:, 1]).norm(dim=1).clamp_min(1) * 1.1, corner)

@@ -21,7 +21,7 @@ class DescentTraining:
     l2_weight: float = 3.0
     """Beside the absolute error, which counts 1."""
     perceptual_weight: float = 1.5
-    """ST-LPIPS (AlexNet) of the whole picture at 128 pixels."""
+    """Of the perceptual distance (AlexNet) between whole pictures at 128 pixels."""
     features_weight: float = 1.0
     """The same for eyes and mouth, enlarged."""
     identity_weight: float = 0.1

@@ -74,7 +74,7 @@ class PortraitSet:
         """Several sets, one after another."""
         shared = {"mirror_points": sets[0].mirror_points, "triangles": sets[0].triangles}
         fields = [field.name for field in dataclasses.fields(PortraitSet) if field.name not in {"names", *shared}]
-        tensors = {k: torch.cat([getattr(s, k) for s in sets]) for k in fields}
+        tensors = {k: torch.cat([vars(s)[k] for s in sets]) for k in fields}
         return PortraitSet(**tensors, **shared, names=tuple(name for s in sets for name in s.names))
 
     def save(self, path: Path, pictures: Sequence[np.ndarray] | None = None, quality: int = QUALITY) -> None:

@@ -45,7 +45,7 @@ def measure(trainer: JointTrainer) -> dict[str, dict[str, float]]:
             trainer.perceptual(image, batch.image),
             trainer.identity.distance(image, batch.image, batch.landmarks),
         ]
-        if (vgg := _vgg(str(trainer.device))) is not None:
+        if (vgg := _vgg_judge(str(trainer.device))) is not None:
             figures.append(vgg(image, batch.image))
         for index, row in zip(batch.index.tolist(), torch.stack(figures, 1).cpu(), strict=True):
             rows.setdefault(people.names[index].partition("/")[0], []).append(row)
@@ -69,7 +69,7 @@ def validation_line(means: Mapping[str, Mapping[str, float]]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _vgg(device: str) -> STLPIPS | None:
+def _vgg_judge(device: str) -> STLPIPS | None:
     """The perceptual distance that no loss uses."""
     try:
         return STLPIPS("vgg").to(device)

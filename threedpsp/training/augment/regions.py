@@ -23,8 +23,8 @@ EDGE = 0.035  # world units from the edge of the mesh over which another face's 
 class FaceParts:
     """The parts of a face, point by point.
 
-    weights: [468,R], how much each point belongs to each of `REGIONS`, 1 in all.
-    inner: [468], 0 at the mesh's edge and 1 well inside.
+    weights: [468,R], how much each point belongs to each of the regions; over all of them these are 1 together.
+    inner: [468], which is 0 at the edge of the mesh and rises to 1 well inside, so that a border does not show there.
     """
 
     weights: np.ndarray
