@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ def test_the_small_resume_point_is_enough_to_go_on(portraits: Path, tmp_path: Pa
     assert other.resume() and other.step == other.warm_from == 1
     for mine, theirs in zip(trainer.generator_ema.parameters(), other.generator.parameters(), strict=True):
         assert (mine - theirs).abs().max() <= 1e-3 * mine.abs().max() + 1e-6  # fp16
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_asked_to_stop_saves_first(portraits: Path, tmp_path: Path, number: signal.Signals) -> None:
+    class Asked(JointTrainer):
+        def train_step(self) -> None:
+            super().train_step()
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    config = quick_config(portraits, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt, match="step 1"):
+        Asked(config).run()
+    assert signal.getsignal(number) is before
+    again = JointTrainer(config)
+    assert again.resume() and again.step == 1
 
 
 def test_a_larger_generator_begins_with_what_the_smaller_one_makes() -> None:

@@ -20,7 +20,7 @@ from ..metrics.identity import DlibIdentity
 from ..metrics.perceptual import PerceptualDistance
 from ..training.encoders.ema import Average
 from ..training.encoders.trainer import Trainer
-from ..training.trainer import JointTrainer
+from ..training.joint_model import JointModel
 from .self_time import BACKWARD, FORWARD, SelfTime
 
 RAYS = "rays"
@@ -44,8 +44,8 @@ OTHERS: tuple[tuple[Any, str, str], ...] = (
     (torch.optim.Optimizer, "zero_grad", UPDATE),
     (torch, "_foreach_lerp_", UPDATE),
     (Average, "update", UPDATE),
-    (JointTrainer, "own_half", DATA),
-    (JointTrainer, "encoder_half", DATA),
+    (JointModel, "own_half", DATA),
+    (JointModel, "encoder_half", DATA),
     (Trainer, "_next", DATA),
 )
 """The same without gradients; all inside them counts as theirs."""

@@ -82,12 +82,16 @@ class TrainTiny(Command):
 
 
 def _launch(config: Any, workers: int, log_level: int) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     launch = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=workers, rdzv_backend="c10d", rdzv_endpoint="localhost:0"
     )
-    elastic_launch(launch, _work)(config, log_level)
+    try:
+        elastic_launch(launch, _work)(config, log_level)
+    except SignalException as stopped:
+        raise KeyboardInterrupt from stopped
 
 
 def _work(config: Any, log_level: int) -> None:

@@ -1,6 +1,8 @@
 """The stage after joint training: the descent on planes learns, on the finished generator and encoder.
 
-python -m threedpsp.training.descent_stage --people people.safetensors --output runs/tiny --minutes 60
+By itself, for weights that are there already:
+
+    python -m threedpsp.training.descent_stage --people people.safetensors --output runs/descent --descent.steps 600
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import tyro
 from torch import Tensor
 
 from ..device import derived_seed
 from ..encoder.inversion import N_ITERS, invert_steps
 from ..encoder.plane_descent import DescentConfig, PlaneDescent, descend
 from ..metrics.pixel import psnr
+from ..weights.load import load_encoder, load_generator
 from ..weights.write import write_safetensors
 from .batches import IMAGE_SIDE, PortraitBatch, PortraitBatches
 from .checkpoints import RESUME_POINT, read
@@ -30,7 +34,8 @@ from .joint_model import AUGMENTATION, JointModel
 from .losses import projected
 from .portraits import PortraitSet
 from .reports import LossMeans
-from .trainer import agreed, average
+from .stop import StopRequest
+from .trainer import average
 
 log = logging.getLogger(__name__)
 
@@ -120,19 +125,26 @@ class DescentStage:
         return True
 
     def run(self) -> None:
-        """Until all steps are done."""
+        """Until all steps are done, or someone asks to stop; the state is written either way.
+
+        Raises:
+            KeyboardInterrupt: someone asked.
+        """
         if self.resume():
             log.info("descent: resumed at step %d", self.step)
         saved = self.seconds
-        while self.step < self.config.steps:
-            self.train_step()
-            if self.step % 20 == 0 and self.model.workers.rank == 0:
-                losses = "  ".join(f"{name} {value:.4f}" for name, value in self.means.take().items())
-                log.info("descent: step %d  %.2f s a step  %s", self.step, self.seconds / self.step, losses)
-            now = agreed(self.seconds, self.model.device)
-            if now - saved > self.model.config.save_minutes * 60:
-                saved = now
-                self.save()
+        with StopRequest() as request:
+            while self.step < self.config.steps:
+                self.train_step()
+                if self.step % 20 == 0 and self.model.workers.rank == 0:
+                    losses = "  ".join(f"{name} {value:.4f}" for name, value in self.means.take().items())
+                    log.info("descent: step %d  %.2f s a step  %s", self.step, self.seconds / self.step, losses)
+                now, stop = request.agreed(self.seconds, self.model.device)
+                if now - saved > self.model.config.save_minutes * 60 or stop:
+                    saved = now
+                    self.save()
+                if stop:
+                    raise KeyboardInterrupt(f"stopped at step {self.step} of the descent, which is saved")
         self.save()
 
 
@@ -180,12 +192,27 @@ def measure_descent(model: JointModel, network: PlaneDescent, people: PortraitSe
 
 
 def train_descent(config: JointConfig, network: DescentConfig | None = None) -> None:
-    """The whole stage, from where it is to its end, on the averaged networks of the joint training in `output`."""
+    """The whole stage, from where it is to its end.
+
+    Its generator and encoder are the averaged ones of the joint training in `output`; without one, those of
+    `config.init`, or the embedded ones.
+    """
     model = JointModel(config)
-    generator, encoder = load_networks(config.output / RESUME_POINT)
+    if (config.output / RESUME_POINT).is_file():
+        generator, encoder = load_networks(config.output / RESUME_POINT)
+    else:
+        generator = load_generator(config.init or "tiny", "cpu")
+        encoder = load_encoder(config.init or "tiny", generator)
     model.generator, model.encoder = generator.to(model.device), encoder.to(model.device)
     torch.manual_seed(config.seed)
     stage = DescentStage(model, config.descent, PlaneDescent(network or DescentConfig()))
     stage.run()
     if config.validation is not None and model.workers.rank == 0:
         log.info("descent: %s", measure_descent(model, stage.network, PortraitSet.load(config.validation)))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    stage_config = tyro.cli(JointConfig, description=__doc__)
+    stage_config.output.mkdir(parents=True, exist_ok=True)
+    train_descent(stage_config)

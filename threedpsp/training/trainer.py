@@ -15,6 +15,7 @@ from .joint_model import JointModel
 from .objective import batch_losses
 from .reports import LossMeans, progress_line
 from .sheets import save_training_sheet
+from .stop import StopRequest
 from .validation import measure, validation_line
 
 log = logging.getLogger(__name__)
@@ -114,27 +115,34 @@ class JointTrainer(JointModel):
             dist.barrier()
 
     def run(self) -> None:
-        """Until `config.steps`; a checkpoint is written on every way out that leaves time for it."""
+        """Until `config.steps`, or someone asks to stop; a checkpoint is written either way.
+
+        Raises:
+            KeyboardInterrupt: someone asked.
+        """
         c = self.config
         if self.resume():
             log.info("resumed at step %d", self.step)
         saved = logged = self.seconds
         first = self.step
-        while self.step < c.steps:
-            self.train_step()
-            if self.step % 50 == 0 or self.step == c.steps:
-                if self.workers.rank == 0:
-                    pace = (self.seconds - logged) / max(self.step - first, 1)
-                    log.info("%s", progress_line(c, self.step, pace, self.means.take()))
-                logged, first = self.seconds, self.step
-            now = agreed(self.seconds, self.device)
-            report_due = now > (self.reported + 1) * c.report_minutes * 60 or self.step == c.steps
-            if now - saved > c.save_minutes * 60 or report_due:
-                saved = now
-                self.reported += report_due
-                self.save()
-            if report_due:
-                self.report()
+        with StopRequest() as request:
+            while self.step < c.steps:
+                self.train_step()
+                if self.step % 50 == 0 or self.step == c.steps:
+                    if self.workers.rank == 0:
+                        pace = (self.seconds - logged) / max(self.step - first, 1)
+                        log.info("%s", progress_line(c, self.step, pace, self.means.take()))
+                    logged, first = self.seconds, self.step
+                now, stop = request.agreed(self.seconds, self.device)
+                report_due = now > (self.reported + 1) * c.report_minutes * 60 or self.step == c.steps
+                if now - saved > c.save_minutes * 60 or report_due or stop:
+                    saved = now
+                    self.reported += report_due
+                    self.save()
+                if stop:
+                    raise KeyboardInterrupt(f"stopped at step {self.step}, which is saved")
+                if report_due:
+                    self.report()
 
 
 def average(gradients: list[Tensor]) -> None:
@@ -155,12 +163,3 @@ def of_all(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
-
-
-def agreed(seconds: float, device: torch.device) -> float:
-    """The first worker's clock, so that all do the same."""
-    if not dist.is_initialized():
-        return seconds
-    clock = torch.tensor([seconds], dtype=torch.float64, device=device)
-    dist.broadcast(clock, 0)
-    return clock.item()
