@@ -24,6 +24,7 @@ from ..encoder.inversion import resize_photo
 from ..encoder.plane_descent import PlaneDescent, descend, descent_from_checkpoint
 from ..encoder.refine import refine
 from ..encoder.refine_config import HANDFUL, RefineConfig
+from ..errors import ThreeDPSPError
 from ..evaluation.photos import crop_of, photos_of
 from ..evaluation.report import table_lines
 from ..evaluation.scoring import Scorer
@@ -134,4 +135,7 @@ def _table(rows: dict[str, list[list[float]]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options, description=__doc__)))
+    try:
+        sys.exit(main(tyro.cli(Options, description=__doc__)))
+    except ThreeDPSPError as error:
+        sys.exit(f"error: {error}")
