@@ -135,15 +135,16 @@ def test_memory_stays_where_it_was(
     with Server(comfyui_environment, tmp_path / "base") as own:
         client = own.client()
         held = []
-        for turn in range(10):
+        for turn in range(20):
             # Other angles each time: everything after Align is computed anew, and the cache keeps what it kept before.
             workflow = changed(quick_turntable(8), POSE, turn_yaw=turn / 2)
             run = client.succeed(workflow)
             assert {POSE, ENCODE, RENDER} <= computed(run, workflow)
             held.append(own.memory_mb())
         client.close()
-    tell(f"memory after 2 runs {held[1]:.0f} MB, after 10 runs {held[9]:.0f} MB ({held[9] / held[1] - 1:+.1%})")
-    assert held[9] < MEMORY_GROWTH * held[1], held
+    # the first runs fill the allocator's own pools: what they hold is used again, and not more is taken
+    tell(f"memory after 8 runs {held[7]:.0f} MB, after 20 runs {held[19]:.0f} MB ({held[19] / held[7] - 1:+.1%})")
+    assert held[19] < MEMORY_GROWTH * held[7], held
 
 
 def test_a_saved_head_renders_the_same_when_loaded(client: Client) -> None:

@@ -59,7 +59,7 @@ class RefineConfig:
     """Squared distance to the encoder's ws, in variances of mapped w."""
     mirror_weight: float = 0.2
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
-    novel_weight: float = 0.4
+    novel_weight: float = 1.0
     """Squared identity distance to the photo at views that no photo shows."""
     novel_yaw_degrees: float = 30.0
     """How far those views turn to each side."""
