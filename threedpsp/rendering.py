@@ -16,6 +16,7 @@ from .eg3d.generator import Generator
 from .encoder.checks import check_head
 from .export.images import enlarge, to_uint8
 from .frame_chunks import frame_bytes, frames_together, free_bytes, in_chunks
+from .threads import as_many_threads_as_pay
 from .types import Inversion, Render, TriPlanes
 
 Progress = Callable[[str, int, int], None]
@@ -89,7 +90,8 @@ def _renders(generator: Generator, inversion: Inversion, cameras: Camera, chunk:
         chunk = frames_together(len(cameras), free, frame_bytes(generator.config))
 
     def views(of: slice) -> Render:
-        return generator.render(planes, ws, cameras[of], rendering=rays_for(generator, cameras[of]))
+        with as_many_threads_as_pay():
+            return generator.render(planes, ws, cameras[of], rendering=rays_for(generator, cameras[of]))
 
     for view in in_chunks(len(cameras), chunk, views):
         for i in range(len(view.image)):

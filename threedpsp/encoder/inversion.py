@@ -21,6 +21,7 @@ from ..camera import Camera
 from ..device import random_generator
 from ..eg3d.generator import Generator
 from ..errors import InputError, WeightsError
+from ..threads import as_many_threads_as_pay
 from ..types import Inversion, Render, WPlus
 from .checks import check_steps
 from .encoder import Encoder
@@ -202,7 +203,7 @@ def _steps(
         avg_image = compute_avg_image(generator, encoder.latent_avg, side) if avg_image is None else avg_image
         inputs.append(avg_image.expand(n, -1, -1, -1))
     for _ in range(steps):
-        with torch.set_grad_enabled(differentiable):
+        with as_many_threads_as_pay(), torch.set_grad_enabled(differentiable):
             ws = encoder(torch.cat(inputs, 1), camera) + ws.detach()
             render = generator.synthesis(ws, camera)
             estimate = resize_photo(render.image, side)

@@ -21,6 +21,7 @@ from ..device import random_generator
 from ..eg3d.generator import Generator
 from ..errors import InputError, MissingDependencyError
 from ..metrics.perceptual import LPIPS, STLPIPS, PerceptualDistance
+from ..threads import as_many_threads_as_pay
 from ..types import Inversion, Render
 from .checks import check_head, check_steps
 from .inversion import InversionStep, resize_photo
@@ -190,10 +191,11 @@ def _optimise_w(
         noise_size = spread * config.w_noise * max(0.0, 1 - progress / 0.75) ** 2
         noise = noise_size * torch.randn(w.shape, generator=random).to(w)
         ws = (w + noise).expand(-1, generator.config.num_ws, -1)
-        loss, _ = target.losses(generator.synthesis(ws, camera).image)
-        optimizer.zero_grad()
-        loss.backward(inputs=[w])
-        optimizer.step()
+        with as_many_threads_as_pay():
+            loss, _ = target.losses(generator.synthesis(ws, camera).image)
+            optimizer.zero_grad()
+            loss.backward(inputs=[w])
+            optimizer.step()
         if step % config.shown_every == 0 or step == config.w_steps:
             with torch.no_grad():
                 ws = w.detach().clone().expand(-1, generator.config.num_ws, -1).contiguous()
@@ -276,12 +278,13 @@ def _tune_around(
         return tuned.render(planes, start.ws, camera)
 
     for step in range(1, config.tune_steps + 1):
-        loss, distance = target.losses(view().image)
-        good_enough = target.perceptual is not None and distance.item() <= config.stop_at
-        if not good_enough:
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        with as_many_threads_as_pay():
+            loss, distance = target.losses(view().image)
+            good_enough = target.perceptual is not None and distance.item() <= config.stop_at
+            if not good_enough:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
         if good_enough or step % config.shown_every == 0 or step == config.tune_steps:
             with torch.no_grad():
                 render = view()

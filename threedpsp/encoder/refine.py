@@ -22,6 +22,7 @@ from ..camera import Camera
 from ..device import random_generator
 from ..eg3d.generator import Generator
 from ..errors import InputError
+from ..threads import as_many_threads_as_pay
 from ..types import FaceCrop, Inversion, TriPlanes, WPlus
 from .camera_offset import CameraOffset, angle_between_degrees
 from .checks import check_head
@@ -168,26 +169,27 @@ class _Refiner:
         step, best = 0, math.inf
         kept = self._snapshot()
         while True:
-            if self.config.tune_generator and not self.tuning and self.done + step >= self.config.tune_after:
-                self._start_tuning()
-            ws, camera = self.ws, self.camera()
-            planes = _planes(self.generator, ws, self.plane_offset)
-            image = self.generator.render(planes, ws, camera).image
-            losses = self._photo_losses(image)
-            numbers = _numbers(losses)
-            objective = sum(numbers.values())
-            if objective < best:
-                best, kept = objective, self._snapshot()
-            if on_progress is not None:
-                fraction = self.budget.fraction(step, _clock())
-                state = RefineProgress(step, fraction, numbers, objective, image.detach())
-                if on_progress(state) is False:
+            with as_many_threads_as_pay():
+                if self.config.tune_generator and not self.tuning and self.done + step >= self.config.tune_after:
+                    self._start_tuning()
+                ws, camera = self.ws, self.camera()
+                planes = _planes(self.generator, ws, self.plane_offset)
+                image = self.generator.render(planes, ws, camera).image
+                losses = self._photo_losses(image)
+                numbers = _numbers(losses)
+                objective = sum(numbers.values())
+                if objective < best:
+                    best, kept = objective, self._snapshot()
+                if on_progress is not None:
+                    fraction = self.budget.fraction(step, _clock())
+                    state = RefineProgress(step, fraction, numbers, objective, image.detach())
+                    if on_progress(state) is False:
+                        break
+                if self.budget.spent(step, _clock()) or not math.isfinite(objective):
                     break
-            if self.budget.spent(step, _clock()) or not math.isfinite(objective):
-                break
-            losses |= self._guards(novel, planes, camera, step)
-            self._update(losses, step)
-            step += 1
+                losses |= self._guards(novel, planes, camera, step)
+                self._update(losses, step)
+                step += 1
         self._restore(kept)
         return self._result(step)
 

@@ -1,0 +1,89 @@
+"""As many threads as pay.
+
+Threads that wait for each other at every step stand still while other programs hold one of their processors: beside
+two busy programs, two threads do a tenth of the work of one. Linux tells how long this process's threads have waited
+for a processor; while they wait much, fewer are used.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import torch
+
+MUCH, LITTLE = 0.15, 0.05
+"""Shares of the time in which threads could have run but had to wait: above the first fewer are used; only below the
+second are more tried again."""
+INTERVAL = 0.2  # seconds of running and waiting that an answer is drawn from
+PATIENCE, LONGEST_PATIENCE = 4.0, 60.0  # seconds until more are tried; twice as long after each time in vain
+_TASKS = Path("/proc/self/task")
+
+
+def thread_times() -> tuple[float, float]:
+    """Seconds that the threads of this process have run and have waited for a processor; 0 where no system tells."""
+    ran = waited = 0
+    try:
+        for task in _TASKS.iterdir():
+            numbers = (task / "schedstat").read_text(encoding="ascii").split()
+            ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
+    except (OSError, ValueError, IndexError):  # not Linux, or a thread has ended meanwhile
+        return 0.0, 0.0
+    return ran * 1e-9, waited * 1e-9
+
+
+class ThreadCount:
+    """How many threads pay, learned from how long they waited."""
+
+    def __init__(
+        self,
+        times: Callable[[], tuple[float, float]] = thread_times,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = 0  # 0: none
+        self._times, self._clock = times, clock
+        self._ran = self._waited = 0.0
+        self._patience, self._lowered = PATIENCE, -math.inf
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, torch uses at most so many threads; what the threads waited there is learned from."""
+        wanted = torch.get_num_threads()
+        used = min(wanted, self.limit or wanted)
+        if used != wanted:
+            torch.set_num_threads(used)
+        before = self._times()
+        try:
+            yield
+        finally:
+            after = self._times()
+            if used != wanted:
+                torch.set_num_threads(wanted)
+            if wanted > 1:
+                self._learn(used, wanted, max(0.0, after[0] - before[0]), max(0.0, after[1] - before[1]))
+
+    def _learn(self, used: int, wanted: int, ran: float, waited: float) -> None:
+        self._ran += ran
+        self._waited += waited
+        if self._ran + self._waited < INTERVAL:
+            return
+        share = self._waited / (self._ran + self._waited)
+        self._ran = self._waited = 0.0
+        now = self._clock()
+        if share > MUCH and used > 1:
+            in_vain = used == wanted and now - self._lowered < 2 * LONGEST_PATIENCE
+            self._patience = min(2 * self._patience, LONGEST_PATIENCE) if in_vain else PATIENCE
+            self.limit, self._lowered = max(1, int(used * (1 - share))), now
+        elif share < LITTLE and used < wanted and now - self._lowered > self._patience:
+            self.limit = 0
+
+
+_shared = ThreadCount()
+
+
+def as_many_threads_as_pay() -> AbstractContextManager[None]:
+    """Around a second or so of work on the processor; what is learned holds for all such pieces of work."""
+    return _shared.applied()
