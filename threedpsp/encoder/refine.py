@@ -33,6 +33,7 @@ from .refine_terms import NovelViews, PhotoTarget, raw_view
 __all__ = ["RefineConfig", "RefineProgress", "refine"]
 
 FROZEN = "backbone.mapping."
+MIRROR_EVERY = 4  # of the guards' turns; the others are novel views
 RAMP = 5  # updates from the first of a group that begins later to its full rate
 
 _clock = time.perf_counter
@@ -213,15 +214,15 @@ class _Refiner:
         return losses
 
     def _guards(self, novel: NovelViews | None, planes: TriPlanes, camera: Camera, step: int) -> dict[str, Tensor]:
-        """At every other step, the mirrored photo and the novel views in turn."""
+        """At every other step: the mirrored photo, then three novel views, in turn."""
         if step % 2:
             return {}
         turn, mirror = step // 2, self.config.mirror_weight > 0
-        if mirror and (novel is None or turn % 2 == 0):
+        if mirror and (novel is None or turn % MIRROR_EVERY == 0):
             seen = raw_view(self.generator, planes, camera.mirrored(), self.guard_target.side)
             return {"mirror": self.guard_target.mirror_loss(seen.image)}
         if novel is not None:
-            return novel.losses(self.generator, planes, turn // 2 if mirror else turn)
+            return novel.losses(self.generator, planes, turn - turn // MIRROR_EVERY - 1 if mirror else turn)
         return {}
 
     def _start_tuning(self) -> None:

@@ -24,7 +24,7 @@ class RefineConfig:
     seed: int = 0
     """Which novel views are looked at, in which order."""
 
-    decay: float = 8.0
+    decay: float = 16.0
     """Steps start large and shrink: after k updates, rates are divided by 1 + k / decay."""
     plane_lr: float = 0.25
     """Learning rate of the planes at first, in standard deviations of their features."""
@@ -59,7 +59,7 @@ class RefineConfig:
     """Squared distance to the encoder's ws, in variances of mapped w."""
     mirror_weight: float = 0.2
     """The same three terms for the view from the mirrored camera; its squared error is divided by 1 + mirror_sigma."""
-    novel_weight: float = 1.0
+    novel_weight: float = 0.7
     """Squared identity distance to the photo at views that no photo shows."""
     novel_yaw_degrees: float = 30.0
     """How far those views turn to each side."""
