@@ -23,8 +23,8 @@ from tests.comfyui.workflows import changed, number, numbers, only_for, photos
 SIDE = 512  # RenderViews enlarges tiny's 128 pixels to it
 FRAMES = 48
 ENCODED = 0.4
-"""Identity after Encode, a first likeness included: .15 to .24 measured. dlib calls below .6 one person; strangers among
-photos lie about .78 apart, heads of tiny are more alike."""
+"""Identity after Encode, a first likeness included: .15 to .24 measured. dlib calls below .6 one person; strangers
+among photos lie about .78 apart, heads of tiny are more alike."""
 REFINED = 0.3
 """Identity after Refine: below the first likeness's. Measured .145 at the model's own 128 pixels and
 .182 on a frame of the video at 512."""
