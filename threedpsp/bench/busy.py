@@ -40,7 +40,7 @@ def demo() -> list[str]:
         if done.returncode:
             raise ThreeDPSPError(f"The demo ended with exit code {done.returncode}.")
         report = json.loads((Path(folder) / "astronaut" / "report.json").read_text(encoding="utf-8"))
-    refined, quality = report["refine"], report["quality"]["result"]
+    refined, quality = report["info"]["refine"], report["quality"]["result"]
     figures = [f"{seconds:.0f}", str(refined["steps"]), f"{refined['seconds']:.0f}"]
     return [*figures, f"{quality['psnr']:.1f}", f"{quality['identity_distance']:.2f}"]
 
