@@ -121,8 +121,7 @@ class JointTrainer(JointModel):
             KeyboardInterrupt: someone asked.
         """
         c = self.config
-        if self.resume():
-            log.info("resumed at step %d", self.step)
+        log.info("%s at step %d of %d", "resumed" if self.resume() else "started", self.step, c.steps)
         saved = logged = self.seconds
         first = self.step
         with StopRequest() as request:
