@@ -113,7 +113,7 @@ def _evaluation(results: Results) -> Image.Image:
     )
     captions = [
         "photo",
-        f"encoder\n{_figures(results, first)}",
+        f"first likeness\n{_figures(results, first)}",
         f"refined\n{_figures(results, second)}",
     ]
     draw = ImageDraw.Draw(picture)
