@@ -18,7 +18,7 @@ import torch
 MUCH, LITTLE = 0.15, 0.05
 """Shares of the time in which threads could have run but had to wait: above the first fewer are used; only below the
 second are more tried again."""
-INTERVAL = 0.2  # seconds of running and waiting that an answer is drawn from
+INTERVAL = 0.2  # seconds between two looks
 PATIENCE, LONGEST_PATIENCE = 4.0, 60.0  # seconds until more are tried; twice as long after each time in vain
 _TASKS = Path("/proc/self/task")
 
@@ -36,7 +36,7 @@ def thread_times() -> tuple[float, float]:
 
 
 class ThreadCount:
-    """How many threads pay, learned from how long they waited."""
+    """How many threads pay, learned from how long they waited; at first from how the process has fared so far."""
 
     def __init__(
         self,
@@ -45,34 +45,33 @@ class ThreadCount:
     ) -> None:
         self.limit = 0  # 0: none
         self._times, self._clock = times, clock
-        self._ran = self._waited = 0.0
+        self._seen, self._ran, self._waited = -math.inf, 0.0, 0.0  # when was looked last, and what was there
         self._patience, self._lowered = PATIENCE, -math.inf
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, torch uses at most so many threads; what the threads waited there is learned from."""
+        """Inside, torch uses at most so many threads; what threads waited is learned from."""
         wanted = torch.get_num_threads()
+        if self._seen == -math.inf:
+            self._learn(wanted, wanted)
         used = min(wanted, self.limit or wanted)
         if used != wanted:
             torch.set_num_threads(used)
-        before = self._times()
         try:
             yield
         finally:
-            after = self._times()
             if used != wanted:
                 torch.set_num_threads(wanted)
-            if wanted > 1:
-                self._learn(used, wanted, max(0.0, after[0] - before[0]), max(0.0, after[1] - before[1]))
+            self._learn(used, wanted)
 
-    def _learn(self, used: int, wanted: int, ran: float, waited: float) -> None:
-        self._ran += ran
-        self._waited += waited
-        if self._ran + self._waited < INTERVAL:
-            return
-        share = self._waited / (self._ran + self._waited)
-        self._ran = self._waited = 0.0
+    def _learn(self, used: int, wanted: int) -> None:
         now = self._clock()
+        if wanted == 1 or now - self._seen < INTERVAL:
+            return
+        times = self._times()
+        ran, waited = max(0.0, times[0] - self._ran), max(0.0, times[1] - self._waited)
+        self._seen, self._ran, self._waited = now, *times
+        share = waited / (ran + waited) if ran + waited else 0.0
         if share > MUCH and used > 1:
             in_vain = used == wanted and now - self._lowered < 2 * LONGEST_PATIENCE
             self._patience = min(2 * self._patience, LONGEST_PATIENCE) if in_vain else PATIENCE

@@ -44,7 +44,12 @@ def test_a_quiet_machine_gives_all_threads() -> None:
 def test_threads_that_wait_are_left_out_at_once() -> None:
     machine = Machine()
     assert [machine.work(waiting) for waiting in (0.6, 0.6, 0.6, 0.6)] == [4, 1, 1, 1]
-    assert Machine().work(1.0) == 4  # before anything is known
+
+
+def test_a_process_that_waited_while_it_started_begins_with_few_threads() -> None:
+    machine = Machine()
+    machine.ran, machine.waited = 2.0, 2.0
+    assert machine.work(0.0) == 2
 
 
 def test_a_quarter_of_the_machine_in_use_costs_a_quarter_of_the_threads() -> None:
