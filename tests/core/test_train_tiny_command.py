@@ -9,12 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import threedpsp
 from tests.core.generated_portraits import generated_portraits
 
 SECONDS = 240
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_a_stopped_training_goes_on_with_another_number_of_workers(tmp_path: Path) -> None:
     people, run = tmp_path / "people.safetensors", tmp_path / "run"
     generated_portraits(2).save(people)
