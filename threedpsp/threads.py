@@ -26,12 +26,12 @@ _TASKS = Path("/proc/self/task")
 def thread_times() -> tuple[float, float]:
     """Seconds that the threads of this process have run and have waited for a processor; 0 where no system tells."""
     ran = waited = 0
-    try:
-        for task in _TASKS.iterdir():
+    for task in _TASKS.iterdir() if _TASKS.is_dir() else ():
+        try:
             numbers = (task / "schedstat").read_text(encoding="ascii").split()
-            ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
-    except (OSError, ValueError, IndexError):  # not Linux, or a thread has ended meanwhile
-        return 0.0, 0.0
+        except OSError:  # the thread has ended meanwhile, or this kernel does not count
+            continue
+        ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
     return ran * 1e-9, waited * 1e-9
 
 
@@ -69,9 +69,11 @@ class ThreadCount:
         if wanted == 1 or now - self._seen < INTERVAL:
             return
         times = self._times()
-        ran, waited = max(0.0, times[0] - self._ran), max(0.0, times[1] - self._waited)
+        ran, waited = times[0] - self._ran, times[1] - self._waited
         self._seen, self._ran, self._waited = now, *times
-        share = waited / (ran + waited) if ran + waited else 0.0
+        if ran <= 0 or waited < 0:  # no system tells, or a thread has ended and its times with it
+            return
+        share = waited / (ran + waited)
         if share > MUCH and used > 1:
             in_vain = used == wanted and now - self._lowered < 2 * LONGEST_PATIENCE
             self._patience = min(2 * self._patience, LONGEST_PATIENCE) if in_vain else PATIENCE

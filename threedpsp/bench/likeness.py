@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import tyro
 from PIL import Image
-from torch import Tensor
 
 from ..encoder.inversion import resize_photo
 from ..encoder.plane_descent import PlaneDescent, descend, descent_from_checkpoint
@@ -28,6 +27,7 @@ from ..errors import ThreeDPSPError
 from ..evaluation.photos import crop_of, photos_of
 from ..evaluation.report import table_lines
 from ..evaluation.scoring import Scorer
+from ..export.images import to_uint8
 from ..pipeline import Pipeline, load
 from ..training.checkpoints import read_weights
 from ..types import FaceCrop, Inversion
@@ -112,16 +112,12 @@ def main(options: Options) -> int:
             scored = scorer.score(pipeline, head, crop)
             rows[name].append([seconds, *(scored.figures[figure] for figure in FIGURES)])
             shown += [scored.pictures[0], scored.pictures[-1]]
-        pictures.append(np.concatenate([_bytes(picture) for picture in shown], 1))
+        pictures.append(np.concatenate([to_uint8(picture)[0] for picture in shown], 1))
         sys.stderr.write(f"{number + 1} of {len(photos)}\n")
         if options.sheet is not None and number < 8:
             Image.fromarray(np.concatenate(pictures)).save(options.sheet)
     sys.stdout.write("\n".join(_table(rows)) + "\n")
     return 0
-
-
-def _bytes(picture: Tensor) -> np.ndarray:
-    return picture[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).cpu().numpy()
 
 
 def _table(rows: dict[str, list[list[float]]]) -> list[str]:
