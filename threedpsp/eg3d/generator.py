@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..camera import Camera
 from ..errors import InputError
 from ..kernels import Implementation
+from ..precision import FLOAT32, Precision
 from ..types import Render, TriPlanes
 from .backbone import Backbone
 from .config import GeneratorConfig, RenderConfig
@@ -29,6 +30,8 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
+        self.precision: Precision = FLOAT32
+        """In which types its convolutions run, and those of the encoder that belongs to it; weights stay float32."""
         self.backbone = Backbone(config)
         self.superresolution = Superresolution(config)
         self.decoder = Decoder(config)
