@@ -20,6 +20,7 @@ Implementation = Literal["auto", "reference", "cpu", "cuda"]
 
 Preference = Literal["auto", "reference", "published"]
 PREFERENCE_VARIABLE = "THREEDPSP_KERNELS"
+IMAGE_TYPES = (torch.float32, torch.bfloat16)
 OPS = ("sample_planes", "query_points", "render_rays", "bias_act", "upfirdn2d", "modulated_conv2d")
 
 
@@ -168,20 +169,26 @@ def image_format() -> torch.memory_format:
     return torch.contiguous_format if preference() == "published" else torch.channels_last
 
 
-def choose(op: str, implementation: Implementation, tensors: Sequence[Tensor]) -> Literal["reference", "cpu"]:
+def choose(
+    op: str, implementation: Implementation, tensors: Sequence[Tensor], images: Sequence[Tensor] = ()
+) -> Literal["reference", "cpu"]:
     """Whether to run on these tensors the plain op, or the compiled one ("cpu"), which is that of their device.
+
+    Compiled ops take float32; on processors, `images` may be bfloat16.
 
     Raises:
         KernelUnavailableError: the named implementation cannot run here or on these tensors.
     """
     if implementation == "reference" or (implementation == "auto" and preference() != "auto"):
         return "reference"
+    given = [*images, *tensors]
     if implementation == "cuda":
-        cuda.require(op, tensors)
+        cuda.require(op, given)
         return "cpu"
-    if implementation == "auto" and tensors and all(t.device.type == "cuda" for t in tensors):
-        return "cpu" if cuda.usable(op, tensors) else "reference"
+    if implementation == "auto" and given and all(t.device.type == "cuda" for t in given):
+        return "cpu" if cuda.usable(op, given) else "reference"
     unsuited = next((t for t in tensors if t.device.type != "cpu" or t.dtype != torch.float32), None)
+    unsuited = next((t for t in images if t.device.type != "cpu" or t.dtype not in IMAGE_TYPES), unsuited)
     if unsuited is None:
         try:
             library()

@@ -32,7 +32,7 @@ def bias_act(
     Differentiable in x, bias and noise, by "cpu" once only. A value at the clamp has no gradient.
 
     Args:
-        x: any strides; channels_last is fastest, and "cpu" returns that.
+        x: any strides; channels_last is fastest, and "cpu" returns that. float16 and bfloat16 are computed in float32.
         bias: added to each channel.
         noise: added to all channels of a pixel; b is n, or 1 for the same in every sample.
         activation: "leaky_relu" multiplies negative values by .2.
@@ -60,6 +60,6 @@ def bias_act(
     in_place = in_place and not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
     slope = LEAKY_RELU_SLOPE if activation == "leaky_relu" else 1.0
     settings = (slope, float(gain), math.inf if clamp is None else float(clamp))
-    if choose("bias_act", implementation, given) == "cpu":
+    if choose("bias_act", implementation, given[1:], given[:1]) == "cpu":
         return cpu.bias_act(x, bias, noise, *settings, in_place)
     return reference.bias_act(x, bias, noise, *settings)

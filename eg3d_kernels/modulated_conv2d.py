@@ -24,7 +24,8 @@ def modulated_conv2d(
     Differentiable in x, weight and styles, by "cpu" once only.
 
     Args:
-        x: any strides; channels_last is fastest, and "cpu" returns that.
+        x: any strides; channels_last is fastest, and "cpu" returns that. With float32 weights it may be bfloat16 or
+            float16: the convolution runs in that type and the result has it; scaling and filtering are in float32.
         weight: k odd; 3 if `up`.
         styles: factor of each sample's input channels.
         demodulate: divide each output channel by the length of its modulated weights.
@@ -44,5 +45,5 @@ def modulated_conv2d(
         raise ValueError(f"weight must have an odd side, 3 with up; got {list(weight.shape)}.")
     if tuple(styles.shape) != (n, channels):
         raise ValueError(f"styles must be [{n}, {channels}]; got {list(styles.shape)}.")
-    chosen = choose("modulated_conv2d", implementation, (x, weight, styles))
+    chosen = choose("modulated_conv2d", implementation, (weight, styles), [x])
     return (cpu if chosen == "cpu" else reference).modulated_conv2d(x, weight, styles, demodulate, up)

@@ -26,7 +26,7 @@ def upfirdn2d(
     pixel from the first. A side s becomes (s * up + padding - len(taps)) // down + 1. Differentiable in x.
 
     Args:
-        x: any strides; channels_last is fastest, and "cpu" returns that.
+        x: any strides; channels_last is fastest, and "cpu" returns that. The result has its type.
         taps: the filter along one direction.
         up: factor.
         down: factor.
@@ -44,7 +44,7 @@ def upfirdn2d(
     height, width = (resampled_side(side, len(taps), up, down, padding) for side in x.shape[2:])
     if min(height, width) < 1:
         raise ValueError(f"No pixel is left of {list(x.shape)}: {len(taps)} taps, up {up}, padding {padding}.")
-    if choose("upfirdn2d", implementation, [x]) == "cpu":
+    if choose("upfirdn2d", implementation, (), [x]) == "cpu":
         return cpu.upfirdn2d(x, taps, up, down, padding[0], (height, width))
     return reference.upfirdn2d(x, taps, up, down, padding)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .._backend import call
-from .images import channels_last, new_images
+from .images import channels_last, new_images, typed
 from .registration import operator
 
 INPUTS = "Tensor? bias, Tensor? noise, float slope, float gain, float clamp"
@@ -51,7 +51,8 @@ def _nothing_new(x: Tensor, *_rest: Any) -> None:
 def _run(x: Tensor, bias: Tensor | None, noise: Tensor | None, settings: tuple[float, ...], out: Tensor) -> None:
     n, c, h, w = x.shape
     added = [None if t is None else t.contiguous() for t in (bias, noise)]
-    call("eg3d_bias_act", x, *added, out, n, h * w, c, 0 if noise is None else noise.shape[0], *map(float, settings))
+    sizes = (n, h * w, c, 0 if noise is None else noise.shape[0])
+    call(typed("eg3d_bias_act", x), x, *added, out, *sizes, *map(float, settings))
 
 
 @operator(
@@ -63,7 +64,7 @@ def backward(grad: Tensor, y: Tensor, bias: bool, noise: bool, *settings: float)
     n, c, h, w = y.shape
     found = _new_gradients(grad, y, bias, noise)
     arrays = (channels_last(grad), channels_last(y), found[0], found[1] if bias else None, found[2] if noise else None)
-    call("eg3d_bias_act_backward", *arrays, n, h * w, c, *map(float, settings))
+    call(typed("eg3d_bias_act_backward", y), *arrays, n, h * w, c, *map(float, settings))
     return found
 
 
@@ -72,8 +73,8 @@ def _new_gradients(
     grad: Tensor, y: Tensor, bias: bool, noise: bool, *_settings: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     n, c, h, w = y.shape
-    of_noise = y.new_empty((n, 1, h, w) if noise else (0,))
-    return new_images(y, y.shape), y.new_empty((c if bias else 0,)), of_noise
+    of_noise = y.new_empty((n, 1, h, w) if noise else (0,), dtype=torch.float32)
+    return new_images(y, y.shape), y.new_empty((c if bias else 0,), dtype=torch.float32), of_noise
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

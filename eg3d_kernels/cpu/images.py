@@ -1,4 +1,4 @@
-"""Images as the compiled functions take them: channels last."""
+"""Images as the compiled functions take them: channels last, in float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ Sizes = Sequence[Any]
 def channels_last(x: Tensor) -> Tensor:
     """x [n, c, h, w] itself where it is so in memory, else a copy."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def typed(function: str, images: Tensor) -> str:
+    """The name of the compiled function for images of this type."""
+    return f"{function}_bf16" if images.dtype == torch.bfloat16 else function
 
 
 def new_images(like: Tensor, shape: Sizes) -> Tensor:

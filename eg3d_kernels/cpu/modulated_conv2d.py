@@ -1,7 +1,12 @@
-"""`modulated_conv2d`: torch's own convolution, channels last, with compiled scaling and filtering around it."""
+"""`modulated_conv2d`: torch's own convolution, channels last, with compiled scaling and filtering around it.
+
+On processors a convolution that doubles the side is four ordinary ones, one for each phase of its result: torch's
+transposed convolution runs at a quarter to a half of their rate.
+"""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -11,12 +16,14 @@ from torch.nn.functional import conv2d, conv_transpose2d
 from .._backend import call
 from ..reference.modulated_conv2d import demodulation
 from ..resampling import BLUR_TAPS
-from .images import channels_last, new_images
+from .images import channels_last, new_images, typed
 from .registration import operator
 from .upfirdn2d import resampled, transposed
 
 BLUR = (BLUR_TAPS, 1, 1, 1)
 """Taps, up, down and padding after the transposed convolution."""
+PHASES = list(itertools.product(((2, 0), (1,)), repeat=2))
+"""Rows and columns of the weights that reach even and odd pixels of the doubled side, as a convolution meets them."""
 
 
 def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
@@ -27,20 +34,21 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool
 @operator("modulated_conv2d(Tensor x, Tensor weight, Tensor styles, bool demodulate, bool up) -> Tensor")
 def forward(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
     """Channels last."""
-    factors = demodulation(weight, styles) if demodulate else None  # [n, o]
     if not x.numel():
         return _new_output(x, weight, styles, demodulate, up).zero_()
     x = channels_last(x)
+    factors = None
     if x.shape[0] == 1 and x.shape[2] * x.shape[3] > weight.shape[2] ** 2:  # fewer weights to scale than pixels
-        weight = weight * styles[0, :, None, None]
-        if factors is not None:
-            weight, factors = weight * factors[0, :, None, None, None], None
+        parts, factors = modulated(weight, styles[0], demodulate, up, x.dtype), None
     else:
-        x = scale_channels(x, styles)[0]
+        factors = demodulation(weight, styles) if demodulate else None  # [n, o]
+        x, parts = scale_channels(x, styles)[0], modulated(weight, None, False, up, x.dtype)
+    if up and len(parts) > 1:
+        return blurred_phases(x, parts, factors)
     if up:
-        raw = conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        raw = conv_transpose2d(x, parts[0].transpose(0, 1), stride=2)
         return resampled(raw, *BLUR, [2 * side for side in x.shape[2:]], factors)
-    out = channels_last(conv2d(x, weight, padding=weight.shape[2] // 2))
+    out = channels_last(conv2d(x, parts[0], padding=weight.shape[2] // 2))
     return out if factors is None else scale_channels(out, factors, out=out)[0]
 
 
@@ -50,15 +58,61 @@ def _new_output(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up:
     return new_images(x, (n, weight.shape[0], *((2 * h, 2 * w) if up else (h, w))))
 
 
+def on_processor(x: Tensor) -> bool:
+    """Whether what only processors have may be used."""
+    return x.device.type == "cpu"
+
+
+def modulated(weight: Tensor, styles: Tensor | None, demodulate: bool, up: bool, kind: torch.dtype) -> list[Tensor]:
+    """Weights [o, i, k, k] times the styles [i] of one sample, demodulated where wanted, in the type `kind`.
+
+    On processors `up` makes four of them, one for each phase of the result: for even rows and columns, even rows and
+    odd columns, odd rows and even columns, odd rows and columns.
+    """
+    if not on_processor(weight):
+        scaled = weight if styles is None else weight * styles[:, None, None]
+        return [scaled * demodulation(weight, styles[None])[0, :, None, None, None] if demodulate else scaled]
+    outputs, inputs, side, _ = weight.shape
+    parts = PHASES if up else [(range(side), range(side))]
+    order = [[row * side + column for row in rows for column in columns] for rows, columns in parts]
+    sizes = [len(taps) for taps in order]
+    out = weight.new_empty(weight.numel(), dtype=kind)
+    call(
+        typed("eg3d_modulate_weights", out),
+        channels_last(weight),
+        weight.new_ones(inputs) if styles is None else styles.contiguous(),
+        list(itertools.chain.from_iterable(order)),
+        sizes,
+        *(out, outputs, inputs, side**2, len(parts), int(demodulate)),
+    )
+    pieces = out.split([outputs * size * inputs for size in sizes])
+    return [
+        piece.view(outputs, len(rows), len(columns), inputs).permute(0, 3, 1, 2)
+        for piece, (rows, columns) in zip(pieces, parts, strict=True)
+    ]
+
+
+def blurred_phases(x: Tensor, weights: list[Tensor], factors: Tensor | None) -> Tensor:
+    """The convolution of x [n, i, h, w] that doubles the side, filtered, times factors [n, o]; no gradient."""
+    n, _, h, w = x.shape
+    phases = [channels_last(conv2d(x, part, padding=[side - 1 for side in part.shape[2:]])) for part in weights]
+    outputs = len(weights[0])
+    taps = x.new_tensor(BLUR_TAPS, dtype=torch.float32)
+    out = new_images(x, (n, outputs, 2 * h, 2 * w))
+    scale = None if factors is None else factors.contiguous()
+    call(typed("eg3d_blur_phases", x), *phases, taps, scale, out, n, h, w, outputs)
+    return out
+
+
 def scale_channels(
     x: Tensor, scale: Tensor, other: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """x [n, c, h, w] times scale [n, c], into `out` if given; and the sums over pixels of x times `other` [n, c]."""
     n, c, h, w = x.shape
     out = new_images(x, x.shape) if out is None else out
-    dots = x.new_empty((0,) if other is None else (n, c))
+    dots = x.new_empty((0,) if other is None else (n, c), dtype=torch.float32)
     other = None if other is None else channels_last(other)
-    call("eg3d_scale_channels", channels_last(x), scale.contiguous(), other, out, dots, n, h * w, c)
+    call(typed("eg3d_scale_channels", x), channels_last(x), scale.contiguous(), other, out, dots, n, h * w, c)
     return out, dots
 
 
@@ -114,7 +168,7 @@ def _convolution_backward(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of x and weight of the convolution alone; None where not needed."""
     stride, padding = (2, 0) if up else (1, weight.shape[2] // 2)
-    used = weight.transpose(0, 1) if up else weight
+    used = (weight.transpose(0, 1) if up else weight).to(x.dtype)
     settings = ([stride] * 2, [padding] * 2, [1, 1], up, [0, 0], 1)
     of_x, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, used, None, *settings, [*needed, False])
     return of_x, of_weight.transpose(0, 1) if up and of_weight is not None else of_weight

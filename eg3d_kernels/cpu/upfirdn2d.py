@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .._backend import call
-from .images import Sizes, channels_last, new_images
+from .images import Sizes, channels_last, new_images, typed
 from .registration import operator
 
 
@@ -35,9 +36,9 @@ def resampled(
     """As `forward`, times scale [n, c]; no gradient."""
     n, c, h, w = x.shape
     out = new_images(x, (n, c, *size))
-    row = x.new_tensor(list(taps))
+    row = x.new_tensor(list(taps), dtype=torch.float32)
     factors = None if scale is None else scale.contiguous()
-    call("eg3d_upfirdn2d", channels_last(x), row, factors, out, n, h, w, c, *size, len(taps), up, down, pad)
+    call(typed("eg3d_upfirdn2d", x), channels_last(x), row, factors, out, n, h, w, c, *size, len(taps), up, down, pad)
     return out
 
 

@@ -1,9 +1,55 @@
 // The op bias_act on the CPU. Arrays are contiguous: x and its like [n, pixels, channels], noise [1 or n, pixels].
 #include "bias_act.h"
 
+#include "image_types.h"
 #include "pixel_blocks.h"
 
 using eg3d::Activation;
+
+namespace {
+
+template <typename T>
+void forward(const T* x, const float* bias, const float* noise, T* out, int64_t n, int64_t pixels, int64_t channels,
+             int64_t noise_images, Activation act, int64_t threads) {
+  const std::vector<float> none(channels);
+  const float* added = bias ? bias : none.data();  // act is private, as what is stored might else be part of it
+#pragma omp parallel for num_threads(threads) schedule(static) firstprivate(act)
+  for (int64_t i = 0; i < n * pixels; ++i) {
+    const float offset = noise ? noise[noise_images == 1 ? i % pixels : i] : 0;
+    const T* from = x + i * channels;
+    T* to = out + i * channels;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c)
+      eg3d::store(eg3d::activate(eg3d::load(from[c]) + offset + added[c], act), to + c);
+  }
+}
+
+template <typename T>
+void backward(const T* grad, const T* y, T* x_grad, float* bias_grad, float* noise_grad, int64_t n, int64_t pixels,
+              int64_t channels, Activation act, int64_t threads) {
+  eg3d::BlockSums sums(n, pixels, channels);
+#pragma omp parallel for num_threads(threads) schedule(static) firstprivate(act)
+  for (int64_t block = 0; block < sums.blocks(); ++block) {
+    float* sum = sums.of(block);
+    for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
+      const int64_t i = sums.image(block) * pixels + p;
+      const T *g = grad + i * channels, *result = y + i * channels;
+      T* to = x_grad + i * channels;
+      float total = 0;
+#pragma omp simd reduction(+ : total)
+      for (int64_t c = 0; c < channels; ++c) {
+        const float value = eg3d::load(g[c]) * eg3d::activation_slope(eg3d::load(result[c]), act);
+        eg3d::store(value, to + c);
+        sum[c] += value;
+        total += value;
+      }
+      if (noise_grad) noise_grad[i] = total;
+    }
+  }
+  if (bias_grad) sums.add_up(-1, bias_grad);
+}
+
+}  // namespace
 
 extern "C" {
 #include "functions_cpu.h"
@@ -11,45 +57,28 @@ extern "C" {
 // bias and noise may be null; out may be x.
 void eg3d_bias_act(const float* x, const float* bias, const float* noise, float* out, int64_t n, int64_t pixels,
                    int64_t channels, int64_t noise_images, float slope, float gain, float clamp, int64_t threads) {
-  const Activation act{slope, gain, clamp};
-  const std::vector<float> none(channels);
-  const float* added = bias ? bias : none.data();
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < n * pixels; ++i) {
-    const float offset = noise ? noise[noise_images == 1 ? i % pixels : i] : 0;
-    const float* from = x + i * channels;
-    float* to = out + i * channels;
-#pragma omp simd
-    for (int64_t c = 0; c < channels; ++c) to[c] = eg3d::activate(from[c] + offset + added[c], act);
-  }
+  forward(x, bias, noise, out, n, pixels, channels, noise_images, Activation{slope, gain, clamp}, threads);
+}
+
+void eg3d_bias_act_bf16(const void* x, const float* bias, const float* noise, void* out, int64_t n, int64_t pixels,
+                        int64_t channels, int64_t noise_images, float slope, float gain, float clamp,
+                        int64_t threads) {
+  forward(static_cast<const eg3d::BFloat16*>(x), bias, noise, static_cast<eg3d::BFloat16*>(out), n, pixels, channels,
+          noise_images, Activation{slope, gain, clamp}, threads);
 }
 
 // y is the result of the forward pass; bias_grad and noise_grad [n, pixels] may be null.
 void eg3d_bias_act_backward(const float* grad, const float* y, float* x_grad, float* bias_grad, float* noise_grad,
                             int64_t n, int64_t pixels, int64_t channels, float slope, float gain, float clamp,
                             int64_t threads) {
-  const Activation act{slope, gain, clamp};
-  eg3d::BlockSums sums(n, pixels, channels);
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t block = 0; block < sums.blocks(); ++block) {
-    float* sum = sums.of(block);
-    for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
-      const int64_t i = sums.image(block) * pixels + p;
-      const float *g = grad + i * channels, *result = y + i * channels;
-      float* to = x_grad + i * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; ++c) {
-        to[c] = g[c] * eg3d::activation_slope(result[c], act);
-        sum[c] += to[c];
-      }
-      if (noise_grad) {
-        float total = 0;
-#pragma omp simd reduction(+ : total)
-        for (int64_t c = 0; c < channels; ++c) total += to[c];
-        noise_grad[i] = total;
-      }
-    }
-  }
-  if (bias_grad) sums.add_up(-1, bias_grad);
+  backward(grad, y, x_grad, bias_grad, noise_grad, n, pixels, channels, Activation{slope, gain, clamp}, threads);
+}
+
+void eg3d_bias_act_backward_bf16(const void* grad, const void* y, void* x_grad, float* bias_grad, float* noise_grad,
+                                 int64_t n, int64_t pixels, int64_t channels, float slope, float gain, float clamp,
+                                 int64_t threads) {
+  backward(static_cast<const eg3d::BFloat16*>(grad), static_cast<const eg3d::BFloat16*>(y),
+           static_cast<eg3d::BFloat16*>(x_grad), bias_grad, noise_grad, n, pixels, channels,
+           Activation{slope, gain, clamp}, threads);
 }
 }

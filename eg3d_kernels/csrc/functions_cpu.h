@@ -1,11 +1,24 @@
 // The functions that Python calls, in plain C: the compiler reads this, and so does cffi (eg3d_kernels/_backend.py).
-// All arrays are contiguous; each function says at its definition what it takes.
+// All arrays are contiguous; each function says at its definition what it takes. Those that end in _bf16, which only
+// processors have, take images of bfloat16 where a pointer has no type, and compute in float.
 
 void eg3d_bias_act(const float* x, const float* bias, const float* noise, float* out, int64_t n, int64_t pixels,
                    int64_t channels, int64_t noise_images, float slope, float gain, float clamp, int64_t threads);
 void eg3d_bias_act_backward(const float* grad, const float* y, float* x_grad, float* bias_grad, float* noise_grad,
                             int64_t n, int64_t pixels, int64_t channels, float slope, float gain, float clamp,
                             int64_t threads);
+void eg3d_bias_act_bf16(const void* x, const float* bias, const float* noise, void* out, int64_t n, int64_t pixels,
+                        int64_t channels, int64_t noise_images, float slope, float gain, float clamp, int64_t threads);
+void eg3d_bias_act_backward_bf16(const void* grad, const void* y, void* x_grad, float* bias_grad, float* noise_grad,
+                                 int64_t n, int64_t pixels, int64_t channels, float slope, float gain, float clamp,
+                                 int64_t threads);
+
+void eg3d_modulate_weights(const float* weight, const float* styles, const int32_t* order, const int32_t* sizes,
+                           float* out, int64_t outputs, int64_t inputs, int64_t taps, int64_t parts,
+                           int64_t demodulate, int64_t threads);
+void eg3d_modulate_weights_bf16(const float* weight, const float* styles, const int32_t* order, const int32_t* sizes,
+                                void* out, int64_t outputs, int64_t inputs, int64_t taps, int64_t parts,
+                                int64_t demodulate, int64_t threads);
 
 // Shapes as in eg3d_kernels/render_rays.py; u may be null.
 struct RenderRaysInputs {
@@ -40,6 +53,18 @@ void eg3d_sample_planes_grad_points(const float* planes, const float* points, co
 void eg3d_scale_channels(const float* x, const float* scale, const float* other, float* out, float* dots, int64_t n,
                          int64_t pixels, int64_t channels, int64_t threads);
 
+void eg3d_scale_channels_bf16(const void* x, const float* scale, const void* other, void* out, float* dots, int64_t n,
+                              int64_t pixels, int64_t channels, int64_t threads);
+
 void eg3d_upfirdn2d(const float* x, const float* taps, const float* scale, float* out, int64_t n, int64_t height,
                     int64_t width, int64_t channels, int64_t out_height, int64_t out_width, int64_t tap_count,
                     int64_t up, int64_t down, int64_t pad, int64_t threads);
+void eg3d_upfirdn2d_bf16(const void* x, const float* taps, const float* scale, void* out, int64_t n, int64_t height,
+                         int64_t width, int64_t channels, int64_t out_height, int64_t out_width, int64_t tap_count,
+                         int64_t up, int64_t down, int64_t pad, int64_t threads);
+void eg3d_blur_phases(const float* even_even, const float* even_odd, const float* odd_even, const float* odd_odd,
+                      const float* taps, const float* scale, float* out, int64_t n, int64_t height, int64_t width,
+                      int64_t channels, int64_t threads);
+void eg3d_blur_phases_bf16(const void* even_even, const void* even_odd, const void* odd_even, const void* odd_odd,
+                           const float* taps, const float* scale, void* out, int64_t n, int64_t height, int64_t width,
+                           int64_t channels, int64_t threads);

@@ -1,13 +1,13 @@
 // Scaling the channels of images, by which convolutions are modulated and demodulated. Arrays are contiguous: x, other and
 // out [n, pixels, channels], scale and dots [n, channels].
+#include "image_types.h"
 #include "pixel_blocks.h"
 
-extern "C" {
-#include "functions_cpu.h"
+namespace {
 
-// out = x * scale, which may be x itself; dots = the sums over pixels of x * other, where other is not null.
-void eg3d_scale_channels(const float* x, const float* scale, const float* other, float* out, float* dots, int64_t n,
-                         int64_t pixels, int64_t channels, int64_t threads) {
+template <typename T>
+void scale_channels(const T* x, const float* scale, const T* other, T* out, float* dots, int64_t n, int64_t pixels,
+                    int64_t channels, int64_t threads) {
   eg3d::BlockSums sums(n, pixels, other ? channels : 0);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t block = 0; block < sums.blocks(); ++block) {
@@ -16,23 +16,40 @@ void eg3d_scale_channels(const float* x, const float* scale, const float* other,
     float* sum = sums.of(block);
     for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
       const int64_t start = (image * pixels + p) * channels;
-      const float* from = x + start;
-      float* to = out + start;
+      const T* from = x + start;
+      T* to = out + start;
       if (other) {
-        const float* with = other + start;
+        const T* with = other + start;
 #pragma omp simd
         for (int64_t c = 0; c < channels; ++c) {
-          const float value = from[c];
-          sum[c] += value * with[c];
-          to[c] = value * factors[c];
+          const float value = eg3d::load(from[c]);
+          sum[c] += value * eg3d::load(with[c]);
+          eg3d::store(value * factors[c], to + c);
         }
       } else {
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) to[c] = from[c] * factors[c];
+        for (int64_t c = 0; c < channels; ++c) eg3d::store(eg3d::load(from[c]) * factors[c], to + c);
       }
     }
   }
   if (other)
     for (int64_t image = 0; image < n; ++image) sums.add_up(image, dots + image * channels);
+}
+
+}  // namespace
+
+extern "C" {
+#include "functions_cpu.h"
+
+// out = x * scale, which may be x itself; dots = the sums over pixels of x * other, where other is not null.
+void eg3d_scale_channels(const float* x, const float* scale, const float* other, float* out, float* dots, int64_t n,
+                         int64_t pixels, int64_t channels, int64_t threads) {
+  scale_channels(x, scale, other, out, dots, n, pixels, channels, threads);
+}
+
+void eg3d_scale_channels_bf16(const void* x, const float* scale, const void* other, void* out, float* dots, int64_t n,
+                              int64_t pixels, int64_t channels, int64_t threads) {
+  scale_channels(static_cast<const eg3d::BFloat16*>(x), scale, static_cast<const eg3d::BFloat16*>(other),
+                 static_cast<eg3d::BFloat16*>(out), dots, n, pixels, channels, threads);
 }
 }

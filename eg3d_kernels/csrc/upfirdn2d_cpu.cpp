@@ -5,14 +5,111 @@
 #include <algorithm>
 #include <vector>
 
+#include "image_types.h"
+
 using eg3d::Resampling;
 
 namespace {
 
 // sum[size] += factor * from[size]
-void add(float factor, const float* from, int64_t size, float* sum) {
+template <typename T>
+void add(float factor, const T* from, int64_t size, float* sum) {
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) sum[i] += factor * from[i];
+  for (int64_t i = 0; i < size; ++i) sum[i] += factor * eg3d::load(from[i]);
+}
+
+// to[size] = from[size] * scale[size], which may be null.
+template <typename T>
+void put(const float* from, const float* scale, int64_t size, T* to) {
+  if (scale) {
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) eg3d::store(from[i] * scale[i], to + i);
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) eg3d::store(from[i], to + i);
+  }
+}
+
+template <typename T>
+void resample(const T* x, const float* taps, const float* scale, T* out, int64_t n, int64_t height, int64_t width,
+              int64_t channels, int64_t out_height, int64_t out_width, const Resampling& resampling, int64_t threads) {
+  const int64_t row_size = width * channels;
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> row(row_size), pixel(channels);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < n * out_height; ++i) {
+      const int64_t image = i / out_height;
+      std::fill(row.begin(), row.end(), 0.f);
+      for (int64_t k = 0; k < resampling.taps; ++k) {
+        const int64_t from = resampling.source(i % out_height, k, height);
+        if (from >= 0) add(taps[k], x + (image * height + from) * row_size, row_size, row.data());
+      }
+      for (int64_t j = 0; j < out_width; ++j) {
+        std::fill(pixel.begin(), pixel.end(), 0.f);
+        for (int64_t k = 0; k < resampling.taps; ++k) {
+          const int64_t from = resampling.source(j, k, width);
+          if (from >= 0) add(taps[k], row.data() + from * channels, channels, pixel.data());
+        }
+        put(pixel.data(), scale ? scale + image * channels : nullptr, channels, out + (i * out_width + j) * channels);
+      }
+    }
+  }
+}
+
+// Images whose pixels lie in four: those of even rows and columns [n, h + 1, w + 1, channels], of even rows and odd
+// columns [n, h + 1, w, channels], of odd rows and even columns, of odd rows and columns [n, h, w, channels].
+template <typename T>
+struct Phases {
+  const T* of[2][2];
+  int64_t height, width, channels;  // h and w
+
+  int64_t columns(int64_t odd) const { return width + 1 - odd; }
+  // A row of the whole image, of which this is the part in even or odd columns.
+  const T* row(int64_t image, int64_t y, int64_t odd) const {
+    return of[y % 2][odd] + (image * (height + 1 - y % 2) + y / 2) * columns(odd) * channels;
+  }
+};
+
+// to[size] = the four times taps, summed
+template <typename T>
+void combine(const float* taps, const T* a, const T* b, const T* c, const T* d, int64_t size, float* to) {
+  const float p = taps[0], q = taps[1], r = taps[2], s = taps[3];
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i)
+    to[i] = p * eg3d::load(a[i]) + q * eg3d::load(b[i]) + r * eg3d::load(c[i]) + s * eg3d::load(d[i]);
+}
+
+// Four taps, from the pixel before to the second after; to out [n, 2 h, 2 w, channels].
+template <typename T>
+void blur(const Phases<T>& x, const float* taps, const float* scale, T* out, int64_t n, int64_t threads) {
+  const int64_t channels = x.channels, width = x.width, out_height = 2 * x.height;
+  const std::vector<T> outside((width + 1) * channels);
+#pragma omp parallel num_threads(threads)
+  {
+    // Sums of rows, in even and in odd columns; of the latter there is one of zeros at either end.
+    std::vector<float> even((width + 1) * channels), odd((width + 2) * channels), pixel(channels);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < n * out_height; ++i) {
+      const int64_t image = i / out_height, first = i % out_height - 1;
+      const T* rows[2][4];
+      for (int64_t k = 0; k < 4; ++k)
+        for (int64_t parity = 0; parity < 2; ++parity)
+          rows[parity][k] =
+              first + k < 0 || first + k > out_height ? outside.data() : x.row(image, first + k, parity);
+      combine(taps, rows[0][0], rows[0][1], rows[0][2], rows[0][3], (width + 1) * channels, even.data());
+      combine(taps, rows[1][0], rows[1][1], rows[1][2], rows[1][3], width * channels, odd.data() + channels);
+      const float* factors = scale ? scale + image * channels : nullptr;
+      for (int64_t j = 0; j < width; ++j) {
+        const float *e = even.data() + j * channels, *o = odd.data() + j * channels;
+        T* to = out + (i * width + j) * 2 * channels;
+        combine(taps, o, e, o + channels, e + channels, channels, pixel.data());
+        put(pixel.data(), factors, channels, to);
+        combine(taps, e, o + channels, e + channels, o + 2 * channels, channels, pixel.data());
+        put(pixel.data(), factors, channels, to + channels);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -25,30 +122,35 @@ extern "C" {
 void eg3d_upfirdn2d(const float* x, const float* taps, const float* scale, float* out, int64_t n, int64_t height,
                     int64_t width, int64_t channels, int64_t out_height, int64_t out_width, int64_t tap_count,
                     int64_t up, int64_t down, int64_t pad, int64_t threads) {
-  const Resampling resampling{tap_count, up, down, pad};
-  const int64_t row_size = width * channels;
-#pragma omp parallel num_threads(threads)
-  {
-    std::vector<float> row(row_size);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < n * out_height; ++i) {
-      const int64_t image = i / out_height;
-      std::fill(row.begin(), row.end(), 0.f);
-      for (int64_t k = 0; k < tap_count; ++k) {
-        const int64_t from = resampling.source(i % out_height, k, height);
-        if (from >= 0) add(taps[k], x + (image * height + from) * row_size, row_size, row.data());
-      }
-      for (int64_t j = 0; j < out_width; ++j) {
-        float* to = out + (i * out_width + j) * channels;
-        std::fill_n(to, channels, 0.f);
-        for (int64_t k = 0; k < tap_count; ++k) {
-          const int64_t from = resampling.source(j, k, width);
-          if (from >= 0) add(taps[k], row.data() + from * channels, channels, to);
-        }
-        if (scale)
-          for (int64_t c = 0; c < channels; ++c) to[c] *= scale[image * channels + c];
-      }
-    }
-  }
+  resample(x, taps, scale, out, n, height, width, channels, out_height, out_width,
+           Resampling{tap_count, up, down, pad}, threads);
+}
+
+void eg3d_upfirdn2d_bf16(const void* x, const float* taps, const float* scale, void* out, int64_t n, int64_t height,
+                         int64_t width, int64_t channels, int64_t out_height, int64_t out_width, int64_t tap_count,
+                         int64_t up, int64_t down, int64_t pad, int64_t threads) {
+  resample(static_cast<const eg3d::BFloat16*>(x), taps, scale, static_cast<eg3d::BFloat16*>(out), n, height, width,
+           channels, out_height, out_width, Resampling{tap_count, up, down, pad}, threads);
+}
+
+// The filter after a convolution that doubles the side, from the four phases of its result; height and width are those of
+// its input. taps [4] go from the pixel before to the second after; scale [n, channels] may be null.
+void eg3d_blur_phases(const float* even_even, const float* even_odd, const float* odd_even, const float* odd_odd,
+                      const float* taps, const float* scale, float* out, int64_t n, int64_t height, int64_t width,
+                      int64_t channels, int64_t threads) {
+  blur(Phases<float>{{{even_even, even_odd}, {odd_even, odd_odd}}, height, width, channels}, taps, scale, out, n,
+       threads);
+}
+
+void eg3d_blur_phases_bf16(const void* even_even, const void* even_odd, const void* odd_even, const void* odd_odd,
+                           const float* taps, const float* scale, void* out, int64_t n, int64_t height, int64_t width,
+                           int64_t channels, int64_t threads) {
+  using T = eg3d::BFloat16;
+  blur(Phases<T>{{{static_cast<const T*>(even_even), static_cast<const T*>(even_odd)},
+                  {static_cast<const T*>(odd_even), static_cast<const T*>(odd_odd)}},
+                 height,
+                 width,
+                 channels},
+       taps, scale, static_cast<T*>(out), n, threads);
 }
 }

@@ -18,6 +18,7 @@ def bias_act(
     clamp: float,
 ) -> Float[Tensor, "n c h w"]:
     """See `eg3d_kernels.bias_act`; `slope` is what negative values are multiplied by, `clamp` may be infinite."""
+    kind = x.dtype
     if noise is not None:
         x = x + noise
     if bias is not None:
@@ -26,4 +27,4 @@ def bias_act(
         x = leaky_relu(x, slope)
     if gain != 1:
         x = x * gain
-    return x if math.isinf(clamp) else x.clamp(-clamp, clamp)
+    return (x if math.isinf(clamp) else x.clamp(-clamp, clamp)).to(kind)

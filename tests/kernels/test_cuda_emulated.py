@@ -5,6 +5,7 @@ Values and gradients of the same cases, and with the same tolerances, as the op 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -35,6 +36,8 @@ def compiled() -> _backend.Library:
 def emulated(compiled: _backend.Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """The implementation "cpu" is that for graphics cards; what was found of it is forgotten afterwards."""
     monkeypatch.setattr(_backend, "library", lambda: compiled)
+    module = sys.modules["eg3d_kernels.cpu.modulated_conv2d"]  # in its package the function goes by that name
+    monkeypatch.setattr(module, "on_processor", lambda x: False)
     monkeypatch.setattr(availability, "_reasons", {})
     monkeypatch.setattr(availability, "_warned", set())
 

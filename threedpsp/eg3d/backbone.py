@@ -36,11 +36,12 @@ class SynthesisBlock(nn.Module):
         ws: Tensor,
         noise_mode: NoiseMode,
         generator: torch.Generator | None,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        """x [N,in,r/2,r/2], image [N,rgb,r/2,r/2], ws [N,2 or 3,w_dim] -> x, image at side r."""
+        """x [N,in,r/2,r/2], image [N,rgb,r/2,r/2], ws [N,2 or 3,w_dim] -> x, image at side r; x is of type dtype."""
         rows = iter(ws.unbind(1))
         if x is None or image is None:
-            x = self.const[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=kernels.image_format())
+            x = self.const[None].expand(ws.shape[0], -1, -1, -1).to(dtype, memory_format=kernels.image_format())
         else:
             x = self.conv0(x, next(rows), noise_mode=noise_mode, generator=generator)
         x = self.conv1(x, next(rows), noise_mode=noise_mode, generator=generator)
@@ -54,6 +55,7 @@ class Synthesis(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.resolutions = config.block_resolutions
+        self.dtype = torch.float32  # of convolutions
         n_in = 0
         for r in self.resolutions:
             n_out = config.channels(r)
@@ -69,7 +71,7 @@ class Synthesis(nn.Module):
         for r in self.resolutions:
             block = cast(SynthesisBlock, self.get_submodule(f"b{r}"))
             convs = 1 if block.first else 2
-            x, image = block(x, image, ws[:, row : row + convs + 1], noise_mode, generator)
+            x, image = block(x, image, ws[:, row : row + convs + 1], noise_mode, generator, self.dtype)
             row += convs
         assert image is not None
         return image

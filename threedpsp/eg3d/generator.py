@@ -30,12 +30,22 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
-        self.precision: Precision = FLOAT32
-        """In which types its convolutions run, and those of the encoder that belongs to it; weights stay float32."""
         self.backbone = Backbone(config)
         self.superresolution = Superresolution(config)
         self.decoder = Decoder(config)
         self._fingerprint: str | None = None
+        self.precision = FLOAT32
+
+    @property
+    def precision(self) -> Precision:
+        """In which types its convolutions run, and those of the encoder that belongs to it; weights stay float32."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        self._precision = precision
+        self.backbone.synthesis.dtype = precision.backbone
+        self.superresolution.dtype = precision.superresolution
 
     @property
     def device(self) -> torch.device:

@@ -56,7 +56,8 @@ class ModulatedConv(nn.Module):
     def __init__(self, n_in: int, n_out: int, w_dim: int, kernel: int, conv_clamp: float | None):
         super().__init__()
         self.affine = FullyConnected(w_dim, n_in, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel, kernel))
+        weight = torch.randn(n_out, n_in, kernel, kernel)
+        self.weight = nn.Parameter(weight.contiguous(memory_format=kernels.image_format()))
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.conv_clamp = conv_clamp
 
@@ -121,7 +122,7 @@ class ToRGB(ModulatedConv):
         self.style_gain = 1 / math.sqrt(n_in)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x [N,in,H,W], w [N,w_dim] -> [N,out,H,W]."""
+        """x [N,in,H,W], w [N,w_dim] -> [N,out,H,W] in float32, as colours are added up over the blocks."""
         styles = self.affine(w) * self.style_gain
-        x = kernels.modulated_conv2d(x, self.weight, styles, demodulate=False)
+        x = kernels.modulated_conv2d(x.float(), self.weight, styles, demodulate=False)
         return kernels.bias_act(x, self.bias, clamp=self.conv_clamp, in_place=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class Superresolution(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
+        self.dtype = torch.float32  # of convolutions
         side, n_in = config.sr_resolution, config.plane_channels
         for i, (up, n_out) in enumerate(zip(config.sr_up, config.sr_channels, strict=True)):
             side *= 2 if up else 1
@@ -52,7 +54,7 @@ class Superresolution(nn.Module):
 
     def blocks(self, image: Tensor, features: Tensor, ws: Tensor) -> Tensor:
         """The two blocks alone, for an image [N,3,h,w] and features [N,C,h,w] of any size, as those of patches are."""
-        x, w = features.contiguous(memory_format=kernels.image_format()), ws[:, -1]
+        x, w = features.to(self.dtype, memory_format=kernels.image_format()), ws[:, -1]
         for i in range(2):
             x, image = self.get_submodule(f"block{i}")(x, image, w)
         return image
