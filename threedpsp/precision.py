@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import torch
+from torch import nn
 
 from .errors import InputError
 
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 """What can be asked for; which types that is depends on the device."""
 PRECISION_VARIABLE = "THREEDPSP_PRECISION"
@@ -107,3 +109,16 @@ def processor_multiplies_bfloat16() -> bool:
         return False
     found = cast("dict[str, Any]", capabilities())
     return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
+def convolutions_in(network: NetworkT, dtype: torch.dtype) -> NetworkT:
+    """The same network, frozen, with the weights of its convolutions in a type once and for all.
+
+    Between the convolutions maps stay in that type. Batch normalisation and linear layers keep float32, and so do what
+    comes in and what goes out.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.PReLU | nn.GroupNorm):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+    return network

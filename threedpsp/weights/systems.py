@@ -17,7 +17,7 @@ from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
 from ..metrics.arcface import WEIGHTS_FILE as ARCFACE_FILE
 from ..metrics.arcface import ArcFaceIdentity
-from ..precision import Precision, PrecisionName, resolve_precision
+from ..precision import Precision, PrecisionName, convolutions_in, resolve_precision
 from ..preprocessing.confnet import WEIGHTS_FILE as CONFNET_FILE
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
@@ -63,7 +63,7 @@ def load_system(
     method: MethodName | None = None,
     weights_dirs: Sequence[str | Path] = (),
 ) -> InversionNetwork:
-    """What turns photos into heads with a generator.
+    """What turns photos into heads with a generator, in the precision of that generator.
 
     Args:
         generator: loaded, by `name`.
@@ -88,7 +88,7 @@ def load_system(
             f"{path} holds {METHODS[network.method].title}, not {METHODS[method].title}. {_needs(method)} "
             f"Or choose --method {network.method} (method=...)."
         )
-    return network
+    return convolutions_in(network, generator.precision.networks)
 
 
 def find_system(
