@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .io_types import MODEL, io, node_schema
-from .loaded_model import LoadedModel
+from .loaded_model import LoadedModel, compute_device
 from .model_paths import FOLDERS, full_path, weights_files, weights_folders
 from .running import in_core
 
@@ -18,7 +18,7 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Generator, encoder, system, device -> model."""
+        """Generator, encoder, system, device, precision -> model."""
         files = weights_files()
         where = " and ".join(f"models/{name}" for name in FOLDERS)
         return node_schema(
@@ -55,24 +55,34 @@ class LoadModel(io.ComfyNode):
                     default=AUTO,
                     tooltip="'auto' is ComfyUI's device. 'cpu' leaves the graphics card to other models.",
                 ),
+                io.Combo.Input(
+                    "precision",
+                    options=[AUTO, "float32", "bfloat16", "float16"],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="What the networks compute with. 'auto' is fast and close enough; Check Setup tells which "
+                    "type that is. 'float32' is exact.",
+                ),
             ],
             outputs=[MODEL.Output("model", display_name="model", tooltip="Generator and encoder, ready for Encode.")],
         )
 
     @classmethod
     @in_core
-    def execute(cls, generator: str, encoder: str, method: str, device: str) -> io.NodeOutput:
+    def execute(cls, generator: str, encoder: str, method: str, device: str, precision: str = AUTO) -> io.NodeOutput:
         """See `threedpsp.load`."""
         from .. import threedpsp
 
+        where = compute_device(on_cpu=device == "cpu")
         pipeline = threedpsp.load(
             _chosen(generator),
             encoder=None if encoder == AUTO else _chosen(encoder),
             method=None if method == AUTO else method,
             device="cpu",
+            precision=threedpsp.resolve_precision(precision, where),
             weights_dirs=weights_folders(),
         )
-        return io.NodeOutput(LoadedModel(pipeline, on_cpu=device == "cpu"))
+        return io.NodeOutput(LoadedModel(pipeline, where))
 
 
 def _chosen(name: str) -> str:

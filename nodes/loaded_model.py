@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from ..threedpsp import Pipeline
 
 
+def compute_device(*, on_cpu: bool) -> torch.device:
+    """Where networks will compute: ComfyUI's device, or the CPU."""
+    from comfy import model_management
+
+    return torch.device("cpu") if on_cpu else model_management.get_torch_device()
+
+
 class LoadedModel:
     """A pipeline whose networks ComfyUI moves to its device when a node needs them, and away when it needs the room."""
 
-    def __init__(self, pipeline: Pipeline, *, on_cpu: bool = False) -> None:
-        import torch
+    def __init__(self, pipeline: Pipeline, device: torch.device) -> None:
         from comfy import model_management
         from comfy.model_patcher import ModelPatcher
 
-        cpu = torch.device("cpu")
         networks = nn.Module()
         networks.add_module("generator", pipeline.generator)
         if isinstance(pipeline.encoder, nn.Module):
             networks.add_module("encoder", pipeline.encoder)
         self._pipeline = pipeline
         self._networks = networks
-        self._device = cpu if on_cpu else model_management.get_torch_device()
-        self._patcher = ModelPatcher(
-            networks, load_device=self._device, offload_device=cpu, size=model_management.module_size(networks)
-        )
+        self._device = device
+        size = model_management.module_size(networks)
+        self._patcher = ModelPatcher(networks, load_device=device, offload_device=torch.device("cpu"), size=size)
 
     def ready(self) -> Pipeline:
         """The pipeline, with its networks on the device."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .meshing import extract_mesh
     from .paths import camera_path, keyframes, parse_keyframes
     from .pipeline import Pipeline, load, prepare
+    from .precision import resolve_precision
     from .rendering import render
     from .sampling import random_head
     from .setup_check import check_setup
@@ -82,6 +83,7 @@ _HOMES = {
     "random_head": "sampling",
     "render": "rendering",
     "render_views": "views",
+    "resolve_precision": "precision",
     "save_inversion": "export.latent_file",
     "train": "training.encoders.run",
     "write_mesh": "export.mesh_file",
@@ -132,6 +134,7 @@ __all__ = [
     "random_head",
     "render",
     "render_views",
+    "resolve_precision",
     "save_inversion",
     "train",
     "write_mesh",

@@ -20,6 +20,7 @@ from .encoder.inversion import ImageCallback, InversionNetwork, check_belongs, i
 from .encoder.methods import MethodName
 from .encoder.pti import PivotalTuning, PTIConfig, tune_generator
 from .encoder.refine import RefineConfig, RefineProgress
+from .precision import Precision, PrecisionName
 from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .preprocessing.prepared_folder import PreparedPhoto, load_prepared
@@ -207,6 +208,7 @@ def load(
     encoder: str | Path | None = None,
     method: MethodName | None = None,
     device: str | torch.device | None = None,
+    precision: PrecisionName | Precision = "auto",
     weights_dirs: Sequence[str | Path] = (),
 ) -> Pipeline:
     """A ready pipeline.
@@ -217,13 +219,15 @@ def load(
         method: the system wanted: "3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2" or "pti" (which needs no
             weights of its own); default: what the encoder's file holds.
         device: default: CUDA if there, else MPS, else CPU.
+        precision: in which types networks compute: "float32"; "bfloat16"; "float16" (cards only); "auto", what is
+            fast and close enough here (see `resolve_precision`).
         weights_dirs: folders that are searched first (see `find_weights`).
 
     Raises:
         WeightsError: a file is missing, damaged, or they do not belong together.
-        InputError: this machine has no such device.
+        InputError: this machine has no such device, or the device does not do that precision.
     """
-    generator = load_generator(name, device=device, weights_dirs=weights_dirs)
+    generator = load_generator(name, device=device, precision=precision, weights_dirs=weights_dirs)
     return Pipeline(generator, load_system(generator, name, encoder=encoder, method=method, weights_dirs=weights_dirs))
 
 

@@ -118,6 +118,7 @@ def photo_to_results(
             "photo": name,
             "version": version(),
             "generator": pipeline.generator.fingerprint,
+            "precision": pipeline.generator.precision.name,
             "notes": list(crop.notes),
             "photo_camera": _angles(crop.camera),
             "camera": _angles(inversion.camera),

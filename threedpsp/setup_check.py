@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 
 from .device import available_threads, default_device
-from .errors import MissingDependencyError
+from .errors import InputError, MissingDependencyError
 from .kernels import unavailable_reason
+from .precision import PRECISION_VARIABLE, automatic_precision
 from .preprocessing.landmark_model import find_landmark_model
 from .version import version
 from .weights.catalogue import CATALOGUE, EMBEDDED_ENCODERS
@@ -73,7 +74,7 @@ def check_setup(weights_dirs: Sequence[str | Path] = ()) -> SetupReport:
 
     weights_dirs: folders that are searched first (see `find_weights`).
     """
-    return SetupReport((_device(), _kernels(), *_packages(), _face_model(), *_weights(weights_dirs)))
+    return SetupReport((_device(), _precision(), _kernels(), *_packages(), _face_model(), *_weights(weights_dirs)))
 
 
 def _device() -> Finding:
@@ -85,6 +86,14 @@ def _device() -> Finding:
     if device.type == "mps":
         return Finding("ok", "Device", "Apple's GPU (MPS)")
     return Finding("ok", "Device", f"CPU, {available_threads()} thread(s); the embedded model is made for that")
+
+
+def _precision() -> Finding:
+    try:
+        found, why = automatic_precision(default_device())
+    except InputError as error:
+        return Finding("note", "Precision", f"auto fails: {error}", f"change or unset {PRECISION_VARIABLE}")
+    return Finding("ok", "Precision", f"auto is {found.name}: {why}")
 
 
 def _kernels() -> Finding:

@@ -128,8 +128,8 @@ show_row([crop.image, threedpsp.own_views(pipeline, [head]), crop.image.flip(3),
 
 # %%
 full, tiny = threedpsp.TrainConfig.a100_ffhq512(), threedpsp.TrainConfig.tiny_cpu()
-shown = ("generator", "size", "steps", "batch", "n_iters", "learning_rate", "eps", "beta2", "bf16", "checkpointing",
-         "render_side", "save_every", "validate_every")
+shown = ("generator", "size", "steps", "batch", "n_iters", "learning_rate", "eps", "beta2", "precision",
+         "checkpointing", "render_side", "save_every", "validate_every")
 print(f"{'':16}{'a100_ffhq512':>24}{'tiny_cpu':>14}")
 for name in shown:
     print(f"{name:16}{vars(full)[name]!s:>24}{vars(tiny)[name]!s:>14}")
@@ -175,7 +175,7 @@ plt.show()
 # distributed_type: MULTI_GPU
 # num_machines: 1
 # num_processes: 4
-# mixed_precision: "no"     # --bf16 decides it, and keeps the generator in float32
+# mixed_precision: "no"     # --precision decides it
 # ```
 #
 # Slurm and several machines are in [docs/training.md](../docs/training.md). None of the commands in this section has

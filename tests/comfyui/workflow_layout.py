@@ -20,7 +20,7 @@ NOTE = "note"
 NOTE_SIZE = (320, 270)
 SIZES = {  # high enough for what the node shows after Run, in ComfyUI's classic design and in Nodes 2.0
     "LoadImage": (320, 450),
-    "ThreeDpSpLoadModel": (320, 190),
+    "ThreeDpSpLoadModel": (320, 220),
     "ThreeDpSpAlign": (320, 540),
     "ThreeDpSpEstimatePose": (320, 600),
     "ThreeDpSpConfidenceMap": (320, 500),

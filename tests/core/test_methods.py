@@ -280,11 +280,14 @@ def test_command_line_knows_the_options() -> None:
     command = parse(["invert", "a.jpg", "--method", "triplanenet-v2", "--pose", "deep3d", "--deep3d-weights", "e.pth"])
     assert (command.method, command.pose, command.deep3d_weights) == ("triplanenet-v2", "deep3d", Path("e.pth"))
     assert parse(["prepare", "a.jpg", "--pose", "deep3d"]).pose == "deep3d"
+    from threedpsp import precision
+    from threedpsp.cli import command as command_options
     from threedpsp.cli import photo_options
     from threedpsp.encoder import methods
     from threedpsp.weights import systems
 
     assert photo_options.MethodName == methods.MethodName and photo_options.PoseName == systems.PoseName
+    assert command_options.PrecisionName == precision.PrecisionName
 
 
 def test_command_line_inverts_with_the_system_asked_for(

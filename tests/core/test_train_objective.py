@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from threedpsp.errors import InputError
 from threedpsp.metrics.arcface import ArcFaceIdentity
 from threedpsp.metrics.identity import DlibIdentity
 from threedpsp.metrics.perceptual import STLPIPS
+from threedpsp.precision import BFLOAT16
 from threedpsp.training.encoders.comparison import Judges, landmarks_of, views_of
 from threedpsp.training.encoders.config import TrainConfig
 from threedpsp.training.encoders.ema import Average
@@ -54,7 +54,7 @@ def gradients(settings: TrainConfig, judges: Judges = NONE) -> tuple[list[Tensor
     generator = small_generator()
     network = build_trained(settings, generator)
     set_training(network, settings.batch_norm)
-    passes = Passes(settings, generator, judges, contextlib.nullcontext)
+    passes = Passes(settings, generator, judges)
     outcome = passes.train(network, faces(), 0, 1.0)
     return [p.grad for p in network.parameters() if p.grad is not None], running_statistics(network), outcome.loss
 
@@ -99,11 +99,12 @@ def test_running_statistics_stay_when_they_are_what_normalises():
     assert all(bool(((t == 0) | (t == 1)).all()) for t in statistics)
 
 
-def test_bf16_keeps_gradients_in_float32_and_close():
-    settings, generator = config(bf16=True, n_iters=1), small_generator()
+def test_bfloat16_keeps_gradients_in_float32_and_close():
+    settings, generator = config(n_iters=1), small_generator()
+    generator.precision = BFLOAT16
     network = build_trained(settings, generator)
     set_training(network, "running")
-    passes = Passes(settings, generator, NONE, lambda: torch.autocast("cpu", torch.bfloat16))
+    passes = Passes(settings, generator, NONE)
     passes.train(network, faces(), 0, 1.0)
     exact = gradients(config(n_iters=1, batch_norm="running"))[0]
     found = [p.grad for p in network.parameters() if p.grad is not None]
@@ -148,7 +149,7 @@ def test_e4e_opens_row_after_row_and_pays_for_the_rows_differences():
     settings, generator = config(method="e4e", stage_start=2, stage_every=3), small_generator()
     network = build_trained(settings, generator)
     critic = LatentCritic(generator, 0)
-    passes = Passes(settings, generator, NONE, contextlib.nullcontext, critic)
+    passes = Passes(settings, generator, NONE, critic)
     assert [passes.stage(network, step) for step in (0, 1, 2, 4, 5, 99)] == [0, 0, 1, 1, 2, network.num_ws - 1]
     closed = passes.validate(network, faces(1), 0)
     assert float(closed.terms["delta"]) == 0
@@ -236,7 +237,7 @@ def test_the_trunk_of_another_method_is_taken_without_its_heads():
 def test_fewer_rays_are_for_training_alone():
     settings, generator = config(render_side=8, n_iters=1), small_generator()
     network = build_trained(settings, generator)
-    passes = Passes(settings, generator, NONE, contextlib.nullcontext)
+    passes = Passes(settings, generator, NONE)
     batch = faces(1)
 
     def distance_from(side: int | None, image: Tensor, ws: Tensor) -> float:
@@ -253,7 +254,7 @@ def test_fewer_rays_are_for_training_alone():
 def test_pictures_are_compared_at_the_chosen_side(tmp_path: Path):
     settings, generator = config(loss_side=32), small_generator()
     network = build_trained(settings, generator)
-    passes = Passes(settings, generator, NONE, contextlib.nullcontext)
+    passes = Passes(settings, generator, NONE)
     batch = RenderedFaces(generator, 32, seed=0).batch([0])
     outcome = passes.validate(network, batch, 0)
     assert outcome.images[0].shape == (1, 3, 32, 32)

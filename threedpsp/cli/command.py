@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
+PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 LINE_EVERY = 10.0  # seconds
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -114,13 +115,18 @@ class GeneratorCommand(SearchCommand):
 
     generator: Annotated[str, tyro.conf.arg(metavar="NAME", aliases=["--model"])] = "tiny"
     """The generator: tiny, the embedded model; a file; or a name that 'threedpsp weights list' shows."""
+    precision: PrecisionName = "auto"
+    """The type that networks compute with; auto: what is fast and close enough on the device,
+    which 'threedpsp check' tells."""
 
     def load_generator(self) -> Generator:
         """The generator alone."""
         from ..weights.systems import load_generator
 
         with self.waiting("load the generator"):
-            return load_generator(self.generator, device=self.device, weights_dirs=self.weights_dirs)
+            return load_generator(
+                self.generator, device=self.device, precision=self.precision, weights_dirs=self.weights_dirs
+            )
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,12 @@ class ModelCommand(GeneratorCommand):
 
             torch.manual_seed(self.seed)
             return load(
-                self.generator, encoder=self.encoder, method=method, device=self.device, weights_dirs=self.weights_dirs
+                self.generator,
+                encoder=self.encoder,
+                method=method,
+                device=self.device,
+                precision=self.precision,
+                weights_dirs=self.weights_dirs,
             )
 
 

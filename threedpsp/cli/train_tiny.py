@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..training.encoders.config import TrainingPrecision
 from .command import Command
 from .option_types import Count, InputPath, MaybePath, OutputPath
 
@@ -37,6 +38,9 @@ class TrainTiny(Command):
     loss_networks: MaybePath = None
     """A file with the networks of the losses (python -m threedpsp.training.loss_networks), for machines without their
     packages."""
+    precision: TrainingPrecision = "float32"
+    """The type that networks compute with; auto: what is fast on the device.
+    The weights, their updates and the sums of losses stay in float32."""
     init: str = ""
     """Weights to start from: tiny, or a folder with a generator and an encoder; by default it begins at nothing."""
     workers: Count = 0
@@ -65,6 +69,7 @@ class TrainTiny(Command):
             loss_networks=self.loss_networks,
             init=self.init,
             device=str(device),
+            precision=self.precision,
             seed=self.seed,
         )
         if self.steps:

@@ -87,7 +87,7 @@ class Encoder(nn.Module):
     ) -> tuple[Float[Tensor, "n c1 r4 r4"], Float[Tensor, "n c2 r8 r8"], Float[Tensor, "n c3 r16 r16"]]:
         """Features after the second, third and fourth stage: 1/4, 1/8 and 1/16 of the input's side."""
         first, second, third, _ = self.config.depths
-        c1 = self.body[: first + second](self.input_layer(x))
+        c1 = self.body[: first + second](self.input_layer(x.to(self.latlayer1.weight.dtype)))
         c2 = self.body[first + second : first + second + third](c1)
         return c1, c2, self.body[first + second + third :](c2)
 

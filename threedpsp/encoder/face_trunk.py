@@ -49,7 +49,8 @@ class FaceTrunk(nn.Module):
         theta = image.new_tensor([[side, 0, 2 * x - 1], [0, side, 2 * y - 1]]).expand(len(image), 2, 3)
         grid = F.affine_grid(theta, [len(image), 3, CHIP_SIDE, CHIP_SIDE], align_corners=False)
         chip = (F.grid_sample(image, grid, padding_mode="border", align_corners=False) + 1) * 127.5
-        features = F.max_pool2d(F.relu(self.first((chip - self.mean) / PIXEL_SCALE)), 3, stride=2)
+        pixels = ((chip - self.mean) / PIXEL_SCALE).to(self.first.weight.dtype)
+        features = F.max_pool2d(F.relu(self.first(pixels)), 3, stride=2)
         maps: dict[int, Tensor] = {}
         for block in self.blocks:
             features = block(features)
@@ -78,7 +79,8 @@ class FaceFeatures(nn.Module):
         per_image = [self.trunk(image) for image in x.split(3, 1)]
         joined = []
         for convolution, side, *maps in zip(self.join, sides, *per_image, strict=True):
-            joined.append(convolution(torch.cat([_over_crop(m, side) for m in maps], 1)))
+            over_crop = torch.cat([_over_crop(m.float(), side) for m in maps], 1)
+            joined.append(convolution(over_crop.to(convolution.weight.dtype)))
         return joined
 
 

@@ -250,6 +250,7 @@ def invert(
         generator_delta=last.generator_delta,
         info={
             "method": encoder.method,
+            "precision": generator.precision.name,
             "encoder_steps": len(kept),
             "encoder_seconds": round(time.perf_counter() - started, 3),
             **last.facts,

@@ -70,6 +70,6 @@ class Map2Style(nn.Module):
     ) -> Float[Tensor, "n rows w"]:
         """From features [N,C,size,size], and the 25 numbers of the camera where taken, to latents [N,rows,w_dim]."""
         if self.linear_camera is not None:
-            camera = self.linear_camera(label)[:, :, None, None]
+            camera = self.linear_camera(label)[:, :, None, None].to(features)
             features = torch.cat([features, camera.expand(-1, -1, *features.shape[2:])], 1)
-        return self.linear(self.convs(features).flatten(1)).unflatten(1, (self.rows, -1))
+        return self.linear(self.convs(features).flatten(1).float()).unflatten(1, (self.rows, -1))

@@ -269,6 +269,7 @@ class _Refiner:
             "steps": step,
             "steps_before": self.done,
             "seconds": round(_clock() - self.started, 2),
+            "precision": self.original.precision.name,
             "before": {name: round(value, 5) for name, value in self.start_losses.items()},
             "after": {name: round(value, 5) for name, value in losses.items()},
             "camera_turned_degrees": round(angle_between_degrees(self.camera.camera, camera).item(), 3),

@@ -164,7 +164,7 @@ class TriplaneBranch(nn.Module):
         # the skips: after each of the first three stages, and after the first block of the last
         taken = (first - 1, first + second - 1, first + second + third - 1, first + second + third)
         skips = []
-        y = self.input_layer(x)
+        y = self.input_layer(x.to(self.get_parameter("input_layer.0.weight").dtype))
         for index, block in enumerate(self.body):
             y = block(y)
             if index in taken:
@@ -173,5 +173,5 @@ class TriplaneBranch(nn.Module):
             y = self.get_submodule(f"up{index}")(y, skip)
         y = grow(y, config.upsampler)
         if planes is not None and config.sees_planes:
-            y = torch.cat([planes, y], 1)
-        return self.get_submodule(self.head_name)(y)
+            y = torch.cat([planes.to(y), y], 1)
+        return self.get_submodule(self.head_name)(y).float()

@@ -106,6 +106,7 @@ class Evaluator:
         turned = ", ".join(f"{yaw:g}" for yaw in self.scorer.yaws)
         return {
             "generator": self.generator.fingerprint,
+            "precision": f"heads and renders: {self.generator.precision.name}; measures: float32",
             "crop": f"{AS_THEY_ARE if prepared else ALIGNED}, whole crop, area-resized to {side}",
             "metrics": f"PSNR, SSIM (11x11 Gaussian), {', '.join((*self.scorer.perceptual, 'st_lpips_vgg'))}, "
             f"{identity.words}",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .descent_config import DescentTraining
+from .encoders.config import TrainingPrecision
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class JointConfig:
     smaller shape. The first stages are then left out. Empty: from nothing."""
     device: str = ""
     """Default: CUDA if there, else MPS, else CPU."""
+    precision: TrainingPrecision = "float32"
+    """In which types networks compute; weights, their updates and the sums of losses are float32 in any case."""
     steps: int = 12000
     """Optimizer steps in all."""
     coarse_steps: int = 600

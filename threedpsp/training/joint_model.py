@@ -19,6 +19,7 @@ from ..eg3d.renderer import over_background, render_rays, sampling_numbers
 from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, resize_photo
+from ..precision import resolve_precision
 from ..types import TriPlanes
 from ..weights.load import load_encoder, load_generator
 from .augment.photometric import Photometric
@@ -92,6 +93,7 @@ class JointModel:
         for network in (self.generator, self.encoder):
             network.to(self.device)
         self.latents = nn.Parameter(torch.zeros(len(self.people), sizes.num_ws, sizes.w_dim, device=self.device))
+        self.generator.precision = resolve_precision(config.precision, self.device).for_training()
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.encoder_ema = copy.deepcopy(self.encoder).requires_grad_(False)
 

@@ -87,7 +87,8 @@ def latents_of(model: JointModel, own: PortraitBatch, seen: PortraitBatch) -> tu
 
 def encode(model: JointModel, photo: Tensor, estimate: Tensor, batch: PortraitBatch) -> Tensor:
     """The encoder's step in W+."""
-    return model.encoder(torch.cat([photo, estimate], 1), batch.camera)
+    with model.generator.precision.autocast(model.device):
+        return model.encoder(torch.cat([photo, estimate], 1), batch.camera).float()
 
 
 def spread_of_rows(ws: Tensor) -> Tensor:

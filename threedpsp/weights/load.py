@@ -24,6 +24,7 @@ from ..encoder.triplanenet import TriPlaneNet
 from ..errors import WeightsError
 from ..metrics.arcface import ArcFaceIdentity
 from ..output import atomic_write
+from ..precision import Precision, PrecisionName, resolve_precision
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
 from .catalogue import EMBEDDED, EMBEDDED_ENCODERS
@@ -50,20 +51,29 @@ def weights_path(name: str | Path, part: str) -> Path:
     return path
 
 
-def load_generator(name: str | Path = "tiny", device: str | torch.device | None = None) -> Generator:
+def load_generator(
+    name: str | Path = "tiny",
+    device: str | torch.device | None = None,
+    precision: PrecisionName | Precision = "float32",
+) -> Generator:
     """A generator in eval mode, frozen.
 
     Args:
         name: "tiny", a file (EG3D's .pkl, or ours), or a folder with generator.safetensors.
         device: default: CUDA if there, else MPS, else CPU.
+        precision: in which types its convolutions run.
 
     Raises:
         WeightsError: the file is missing, damaged, or does not fit its own config.
+        InputError: this machine has no such device, or the device does not do that precision.
     """
+    where = resolve_device(device)
+    types = resolve_precision(precision, where)
     path = weights_path(name, "generator")
     with named(path):
         generator = generator_from(_of_kind(path, "eg3d-generator"))
-    return generator.to(resolve_device(device))
+    generator.precision = types
+    return generator.to(where)
 
 
 def generator_from(found: Recognised) -> Generator:

@@ -17,6 +17,7 @@ from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
 from ..metrics.arcface import WEIGHTS_FILE as ARCFACE_FILE
 from ..metrics.arcface import ArcFaceIdentity
+from ..precision import Precision, PrecisionName, convolutions_in, resolve_precision
 from ..preprocessing.confnet import WEIGHTS_FILE as CONFNET_FILE
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import WEIGHTS_FILE as DEEP3D_FILE
@@ -34,6 +35,7 @@ def load_generator(
     name: str | Path = "tiny",
     *,
     device: str | torch.device | None = None,
+    precision: PrecisionName | Precision = "auto",
     weights_dirs: Sequence[str | Path] = (),
 ) -> Generator:
     """A generator in eval mode, frozen: all that it takes to render a saved head.
@@ -41,14 +43,16 @@ def load_generator(
     Args:
         name: "tiny", a name of the catalogue, or a file, as in `find_weights`.
         device: default: CUDA if there, else MPS, else CPU.
+        precision: in which types networks compute (see `resolve_precision`).
         weights_dirs: folders that are searched first.
 
     Raises:
         WeightsError: the file is missing or damaged.
-        InputError: this machine has no such device.
+        InputError: this machine has no such device, or the device does not do that precision.
     """
     where = resolve_device(device)
-    return read_generator(find_weights(name, weights_dirs), where)
+    types = resolve_precision(precision, where)
+    return read_generator(find_weights(name, weights_dirs), where, types)
 
 
 def load_system(
@@ -59,7 +63,7 @@ def load_system(
     method: MethodName | None = None,
     weights_dirs: Sequence[str | Path] = (),
 ) -> InversionNetwork:
-    """What turns photos into heads with a generator.
+    """What turns photos into heads with a generator, in the precision of that generator.
 
     Args:
         generator: loaded, by `name`.
@@ -84,7 +88,7 @@ def load_system(
             f"{path} holds {METHODS[network.method].title}, not {METHODS[method].title}. {_needs(method)} "
             f"Or choose --method {network.method} (method=...)."
         )
-    return network
+    return convolutions_in(network, generator.precision.networks)
 
 
 def find_system(

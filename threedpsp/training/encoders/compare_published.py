@@ -10,7 +10,6 @@ Each runs in a process of its own: a step to warm up and to make the optimizer's
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import statistics
@@ -93,7 +92,7 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     batch = RenderedFaces(generator, loss_weights(settings, generator.config.img_resolution).side, seed=0).batch([0])
     optimizer = build_ranger(network.parameters(), settings.learning_rate)
     set_training(network, "batch")
-    passes = Passes(settings, generator, judges, contextlib.nullcontext)
+    passes = Passes(settings, generator, judges)
     first = compute_avg_image(generator, network.latent_avg, network.config.input_resolution)
     seconds, cpu_seconds = [], []
     resident = 0.0

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from ...errors import InputError
 
 TrainedMethod = Literal["3dpsp", "psp", "e4e", "triplanenet-v1", "triplanenet-v2"]
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
+"""float16 is left out: its smallest numbers are larger than many gradients."""
 NetworkSize = Literal["full", "tiny", "smallest"]
 CONFIG_FILE = "config.json"
 MAY_CHANGE = {
@@ -124,8 +126,9 @@ class TrainConfig:
     stage_every: int = 2_000
     """e4e: steps between one row and the next."""
 
-    bf16: bool = False
-    """Run the trained networks in bfloat16 where that is safe (autocast); the generator stays in float32."""
+    precision: TrainingPrecision = "float32"
+    """The type that networks compute with; auto: what is fast on the device (on a card bfloat16 for the network that
+    is trained). The weights, their updates and the sums of losses stay in float32."""
     checkpointing: bool = False
     """Compute encoder and planes again in the backward pass instead of keeping what they need: less memory."""
     compile: bool = False
@@ -195,6 +198,8 @@ class TrainConfig:
             values: Any = json.loads(text)
         except ValueError as error:
             raise InputError(f"The training's configuration is not JSON ({error}).") from error
+        if isinstance(values, dict) and "bf16" in values:  # its older name
+            values["precision"] = "bfloat16" if values.pop("bf16") else "float32"
         known = {f.name for f in dataclasses.fields(TrainConfig)}
         if not isinstance(values, dict) or set(values) - known:
             raise InputError("The training's configuration has settings that this version does not know.")
@@ -221,7 +226,11 @@ class TrainConfig:
     def a100_ffhq512() -> TrainConfig:
         """The published training of the encoder on the data set FFHQ at 512 pixels a side, made to fit one A100."""
         return TrainConfig(
-            output=Path("runs/3dpsp"), generator="ffhqrebalanced512-128", bf16=True, checkpointing=True, workers=8
+            output=Path("runs/3dpsp"),
+            generator="ffhqrebalanced512-128",
+            precision="auto",
+            checkpointing=True,
+            workers=8,
         )
 
     @staticmethod

@@ -50,20 +50,21 @@ class Passes:
         config: TrainConfig,
         generator: Generator,
         judges: Judges,
-        autocast: Callable[[], AbstractContextManager[Any]],
         critic: LatentCritic | None = None,
     ) -> None:
-        """autocast: makes the context in which the trained networks run."""
         self.config = config
         self.generator = generator
         self.judges = judges
-        self.autocast = autocast
         self.critic = critic
         side = generator.config.img_resolution
         self.weights = loss_weights(config, side)
         self.branch_weights = branch_weights(config, side)
         self.stages = StageSchedule(config.stage_start, config.stage_every)
         self._avg_image: Tensor | None = None
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which the trained networks run."""
+        return self.generator.precision.autocast(self.generator.device)
 
     def stage(self, network: Trained, step: int) -> int | None:
         """How many rows may differ (e4e); None for others."""

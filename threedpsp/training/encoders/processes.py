@@ -8,14 +8,13 @@ processes hold the same network.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...device import resolve_device
 from ...errors import InputError, MissingDependencyError
+from ...precision import resolve_precision
 from .config import TrainConfig
 
 BUCKET = 1 << 24  # numbers sent at once
@@ -41,7 +40,7 @@ class Processes:
         wanted = resolve_device(config.device)
         self.accelerator = Accelerator(cpu=wanted.type == "cpu")
         self.device = wanted if self.count == 1 else self.accelerator.device
-        self.bf16 = config.bf16 or self.accelerator.mixed_precision == "bf16"
+        self.precision = resolve_precision(config.precision, self.device).for_training()
         if config.batch_norm == "sync" and self.device.type != "cuda":
             raise InputError(f"--batch-norm sync works on CUDA only; this is {self.device.type}. Use batch or running.")
 
@@ -59,10 +58,6 @@ class Processes:
     def is_main(self) -> bool:
         """Whether it is the one that writes and reports."""
         return self.accelerator.is_main_process
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which the trained networks run."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its mean over all processes; they must come in the same order everywhere."""

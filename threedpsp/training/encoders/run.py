@@ -55,7 +55,9 @@ def _trainer(config: TrainConfig, processes: Processes, report: Report, open_pho
     _prepare_output(config, processes)
     _settings(config, processes)
     folders = () if config.weights_dir is None else (config.weights_dir,)
-    generator = load_generator(config.generator, device=processes.device, weights_dirs=folders)
+    generator = load_generator(
+        config.generator, device=processes.device, precision=processes.precision, weights_dirs=folders
+    )
     side = generator.config.img_resolution
     weights = loss_weights(config, side)
     branch = branch_weights(config, side)
@@ -64,13 +66,14 @@ def _trainer(config: TrainConfig, processes: Processes, report: Report, open_pho
     mirror = needs_mirror(config, side)
     stream, validation = _data(config, generator, weights.side, mirror, open_photos)
     critic = LatentCritic(generator, config.seed) if config.method == "e4e" else None
-    passes = Passes(config, generator, judges, processes.autocast, critic)
+    passes = Passes(config, generator, judges, critic)
     trainer = Trainer(config, processes, network, passes, stream, validation, report)
     size = sum(p.numel() for p in network.parameters()) / 1e6
     trainer.report(
-        f"{config.method}, {size:.1f} M parameters, {processes.count} process(es) on {processes.device}; pictures "
-        f"compared at {weights.side} pixels; perceptual: {judges.names['perceptual']}; identity: "
-        f"{judges.names['identity']}; {len(stream.photos or ())} photos, rendered share {stream.rendered_share:g}"
+        f"{config.method}, {size:.1f} M parameters, {processes.count} process(es) on {processes.device}, "
+        f"{processes.precision.name}; pictures compared at {weights.side} pixels; perceptual: "
+        f"{judges.names['perceptual']}; identity: {judges.names['identity']}; {len(stream.photos or ())} photos, "
+        f"rendered share {stream.rendered_share:g}"
     )
     return trainer
 

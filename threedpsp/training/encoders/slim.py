@@ -178,7 +178,7 @@ def learn(encoder: Encoder, answers: Answers, job: SlimJob) -> float:
 def main(job: SlimJob) -> None:
     """Make the slim encoder and write it whole or not at all."""
     torch.manual_seed(job.seed)
-    generator = load_generator(job.generator, device="cpu")
+    generator = load_generator(job.generator, device="cpu", precision="float32")
     wide = load_inverter(job.encoder, generator)
     if not isinstance(wide, Encoder):
         raise InputError(f"{job.encoder} is no encoder but {wide.method}.")
