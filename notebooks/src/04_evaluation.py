@@ -34,6 +34,7 @@ plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": 
 # scikit-image; the other four people do not exist: the generator draws them, and we treat the pictures as photos.
 # With a folder of your own, set `photos` to it and go on from the next heading but one.
 
+
 # %%
 def to_pixels(picture):
     """[3,H,W] in [-1,1] -> uint8 [H,W,3], as a photo is stored."""
@@ -70,8 +71,12 @@ show_row([photo, *spoiled.values()], ["photo", *spoiled], height=1.5)
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), layout="constrained")
-measures = {"psnr": "PSNR, dB\n(higher = closer)", "ssim": "SSIM\n(higher = closer)",
-            "lpips": "ST-LPIPS\n(lower = closer)", "identity": "identity\n(lower = closer)"}
+measures = {
+    "psnr": "PSNR, dB\n(higher = closer)",
+    "ssim": "SSIM\n(higher = closer)",
+    "lpips": "ST-LPIPS\n(lower = closer)",
+    "identity": "identity\n(lower = closer)",
+}
 found = {name: threedpsp.compare(crop, picture).means for name, picture in spoiled.items()}
 for axis, (measure, title) in zip(axes, measures.items(), strict=True):
     values = [means[measure] for means in found.values()]
@@ -163,6 +168,7 @@ show_row([*turned.depth[::2, 0].numpy()], [f"{yaw:+d}°" for yaw in yaws[::2]], 
 # figure. It says whether renders, as a crowd, look like photos; nothing about any one of them. And it needs crowds.
 # Below, both sets come from the very same distribution, so the true distance is 0:
 
+
 # %%
 def frechet(a, b):
     """Fréchet distance of two sets of features [N,d]."""
@@ -193,8 +199,25 @@ plt.show()
 # pictures. We compare the encoder with its heads refined for six seconds each:
 
 # %%
-command = [sys.executable, "-m", "threedpsp", "evaluate", str(photos), "--methods", "3dpsp,refine",
-           "--refine-seconds", "6", "--yaws", "15", "30", "--device", "cpu", "--json", "-o", "output/evaluation"]
+command = [
+    sys.executable,
+    "-m",
+    "threedpsp",
+    "evaluate",
+    str(photos),
+    "--methods",
+    "3dpsp,refine",
+    "--refine-seconds",
+    "6",
+    "--yaws",
+    "15",
+    "30",
+    "--device",
+    "cpu",
+    "--json",
+    "-o",
+    "output/evaluation",
+]
 done = subprocess.run(command, capture_output=True, text=True)
 if done.returncode:
     raise RuntimeError(done.stderr)

@@ -6,6 +6,7 @@ import os
 from typing import Literal
 
 from ..cli.allocator import OPT_OUT, TUNED
+from ..precision import PRECISION_VARIABLE
 
 Side = Literal["published", "published_tuned", "ours"]
 SIDES: tuple[Side, ...] = ("published", "ours", "published_tuned")
@@ -15,6 +16,7 @@ SIDES: tuple[Side, ...] = ("published", "ours", "published_tuned")
 def environment(side: Side, threads: int) -> dict[str, str]:
     """Variables of the process that runs a side."""
     cleared = {name: value for name, value in os.environ.items() if name not in TUNED}
-    kernels = {"THREEDPSP_KERNELS": "auto" if side == "ours" else "published"}
+    ours = side == "ours"
+    kernels = {"THREEDPSP_KERNELS": "auto" if ours else "published", PRECISION_VARIABLE: "auto" if ours else "float32"}
     allocator = {OPT_OUT: "default"} if side == "published" else TUNED
     return {**cleared, **kernels, **allocator, "OMP_NUM_THREADS": str(threads)}

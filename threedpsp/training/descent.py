@@ -91,9 +91,7 @@ class DescentLosses:
         difference = identity.embed(resize_photo(image, IMAGE_SIDE), batch.landmarks) - wanted
         return {"identity": self.config.identity_weight * difference.square().sum(1).mean()}
 
-    def other_views(
-        self, before: TriPlanes, planes: TriPlanes, batch: PortraitBatch, step: int
-    ) -> dict[str, Tensor]:
+    def other_views(self, before: TriPlanes, planes: TriPlanes, batch: PortraitBatch, step: int) -> dict[str, Tensor]:
         """What no photo shows: the mirrored photo, and who is seen from the side, in turn."""
         config, model, side = self.config, self.model, self.config.guard_side
         if step % 3 != 1:
