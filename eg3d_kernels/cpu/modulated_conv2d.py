@@ -70,7 +70,9 @@ def modulated(weight: Tensor, styles: Tensor | None, demodulate: bool, up: bool,
     odd columns, odd rows and even columns, odd rows and columns.
     """
     if not on_processor(weight):
-        scaled = weight if styles is None else weight * styles[:, None, None]
+        if styles is None:
+            return [weight.to(kind)]
+        scaled = weight * styles[:, None, None]
         return [scaled * demodulation(weight, styles[None])[0, :, None, None, None] if demodulate else scaled]
     outputs, inputs, side, _ = weight.shape
     parts = PHASES if up else [(range(side), range(side))]
