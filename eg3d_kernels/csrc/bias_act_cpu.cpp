@@ -12,15 +12,22 @@ template <typename T>
 void forward(const T* x, const float* bias, const float* noise, T* out, int64_t n, int64_t pixels, int64_t channels,
              int64_t noise_images, Activation act, int64_t threads) {
   const std::vector<float> none(channels);
-  const float* added = bias ? bias : none.data();  // act is private, as what is stored might else be part of it
-#pragma omp parallel for num_threads(threads) schedule(static) firstprivate(act)
-  for (int64_t i = 0; i < n * pixels; ++i) {
-    const float offset = noise ? noise[noise_images == 1 ? i % pixels : i] : 0;
-    const T* from = x + i * channels;
-    T* to = out + i * channels;
+  const float* added = bias ? bias : none.data();
+#pragma omp parallel num_threads(threads) firstprivate(act)
+  {
+    eg3d::Buffers buffers(channels);
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < n * pixels; first += buffers.pixels) {
+      const int64_t count = std::min(buffers.pixels, n * pixels - first);
+      const float* from = eg3d::floats(x + first * channels, count * channels, buffers.a.data());
+      float* to = eg3d::place(out + first * channels, buffers.b.data());
+      for (int64_t p = 0; p < count; ++p, from += channels, to += channels) {
+        const float offset = noise ? noise[noise_images == 1 ? (first + p) % pixels : first + p] : 0;
 #pragma omp simd
-    for (int64_t c = 0; c < channels; ++c)
-      eg3d::store(eg3d::activate(eg3d::load(from[c]) + offset + added[c], act), to + c);
+        for (int64_t c = 0; c < channels; ++c) to[c] = eg3d::activate(from[c] + offset + added[c], act);
+      }
+      eg3d::store(to - count * channels, count * channels, out + first * channels);
+    }
   }
 }
 
@@ -28,22 +35,30 @@ template <typename T>
 void backward(const T* grad, const T* y, T* x_grad, float* bias_grad, float* noise_grad, int64_t n, int64_t pixels,
               int64_t channels, Activation act, int64_t threads) {
   eg3d::BlockSums sums(n, pixels, channels);
-#pragma omp parallel for num_threads(threads) schedule(static) firstprivate(act)
-  for (int64_t block = 0; block < sums.blocks(); ++block) {
-    float* sum = sums.of(block);
-    for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
-      const int64_t i = sums.image(block) * pixels + p;
-      const T *g = grad + i * channels, *result = y + i * channels;
-      T* to = x_grad + i * channels;
-      float total = 0;
+#pragma omp parallel num_threads(threads) firstprivate(act)
+  {
+    eg3d::Buffers buffers(channels);
+#pragma omp for schedule(static)
+    for (int64_t block = 0; block < sums.blocks(); ++block) {
+      float* sum = sums.of(block);
+      for (int64_t p = sums.first(block); p < sums.end(block);) {
+        const int64_t first = sums.image(block) * pixels + p, count = std::min(buffers.pixels, sums.end(block) - p);
+        const float* g = eg3d::floats(grad + first * channels, count * channels, buffers.a.data());
+        const float* result = eg3d::floats(y + first * channels, count * channels, buffers.b.data());
+        float* to = eg3d::place(x_grad + first * channels, buffers.a.data());  // each in the place of its g
+        for (int64_t i = first; i < first + count; ++i, g += channels, result += channels, to += channels) {
+          float total = 0;
 #pragma omp simd reduction(+ : total)
-      for (int64_t c = 0; c < channels; ++c) {
-        const float value = eg3d::load(g[c]) * eg3d::activation_slope(eg3d::load(result[c]), act);
-        eg3d::store(value, to + c);
-        sum[c] += value;
-        total += value;
+          for (int64_t c = 0; c < channels; ++c) {
+            to[c] = g[c] * eg3d::activation_slope(result[c], act);
+            sum[c] += to[c];
+            total += to[c];
+          }
+          if (noise_grad) noise_grad[i] = total;
+        }
+        eg3d::store(to - count * channels, count * channels, x_grad + first * channels);
+        p += count;
       }
-      if (noise_grad) noise_grad[i] = total;
     }
   }
   if (bias_grad) sums.add_up(-1, bias_grad);

@@ -1,7 +1,6 @@
 // A convolution's weights for one sample: each times its input channel's style, each output channel then brought to length
 // 1 where demodulation is wanted; in the order in which the convolution takes them.
 #include <cmath>
-#include <vector>
 
 #include "image_types.h"
 
@@ -12,7 +11,7 @@ void modulate(const float* weight, const float* styles, const int32_t* order, co
               int64_t outputs, int64_t inputs, int64_t taps, int64_t parts, bool demodulate, int64_t threads) {
 #pragma omp parallel num_threads(threads)
   {
-    std::vector<float> row(taps * inputs);
+    std::vector<float> row(taps * inputs), buffer(inputs);
 #pragma omp for schedule(static)
     for (int64_t o = 0; o < outputs; ++o) {
       float sum = 0;
@@ -32,8 +31,10 @@ void modulate(const float* weight, const float* styles, const int32_t* order, co
         T* to = out + ((tap - order) * outputs + o * sizes[part]) * inputs;
         for (int64_t k = 0; k < sizes[part]; ++k, ++tap, to += inputs) {
           const float* from = row.data() + *tap * inputs;
+          float* scaled = eg3d::place(to, buffer.data());
 #pragma omp simd
-          for (int64_t i = 0; i < inputs; ++i) eg3d::store(from[i] * factor, to + i);
+          for (int64_t i = 0; i < inputs; ++i) scaled[i] = from[i] * factor;
+          eg3d::store(scaled, inputs, to);
         }
       }
     }

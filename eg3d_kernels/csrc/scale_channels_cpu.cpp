@@ -9,26 +9,29 @@ template <typename T>
 void scale_channels(const T* x, const float* scale, const T* other, T* out, float* dots, int64_t n, int64_t pixels,
                     int64_t channels, int64_t threads) {
   eg3d::BlockSums sums(n, pixels, other ? channels : 0);
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t block = 0; block < sums.blocks(); ++block) {
-    const int64_t image = sums.image(block);
-    const float* factors = scale + image * channels;
-    float* sum = sums.of(block);
-    for (int64_t p = sums.first(block); p < sums.end(block); ++p) {
-      const int64_t start = (image * pixels + p) * channels;
-      const T* from = x + start;
-      T* to = out + start;
-      if (other) {
-        const T* with = other + start;
+#pragma omp parallel num_threads(threads)
+  {
+    eg3d::Buffers buffers(channels);
+#pragma omp for schedule(static)
+    for (int64_t block = 0; block < sums.blocks(); ++block) {
+      const int64_t image = sums.image(block);
+      const float* factors = scale + image * channels;
+      float* sum = sums.of(block);
+      for (int64_t p = sums.first(block); p < sums.end(block);) {
+        const int64_t start = (image * pixels + p) * channels, count = std::min(buffers.pixels, sums.end(block) - p);
+        const float* from = eg3d::floats(x + start, count * channels, buffers.a.data());
+        if (other) {
+          const float* with = eg3d::floats(other + start, count * channels, buffers.b.data());
+          for (int64_t i = 0; i < count; ++i)
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) {
-          const float value = eg3d::load(from[c]);
-          sum[c] += value * eg3d::load(with[c]);
-          eg3d::store(value * factors[c], to + c);
+            for (int64_t c = 0; c < channels; ++c) sum[c] += from[i * channels + c] * with[i * channels + c];
         }
-      } else {
+        float* to = eg3d::place(out + start, buffers.b.data());
+        for (int64_t i = 0; i < count; ++i)
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) eg3d::store(eg3d::load(from[c]) * factors[c], to + c);
+          for (int64_t c = 0; c < channels; ++c) to[i * channels + c] = from[i * channels + c] * factors[c];
+        eg3d::store(to, count * channels, out + start);
+        p += count;
       }
     }
   }

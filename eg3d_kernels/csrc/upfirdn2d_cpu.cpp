@@ -12,22 +12,19 @@ using eg3d::Resampling;
 namespace {
 
 // sum[size] += factor * from[size]
-template <typename T>
-void add(float factor, const T* from, int64_t size, float* sum) {
+void add(float factor, const float* from, int64_t size, float* sum) {
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) sum[i] += factor * eg3d::load(from[i]);
+  for (int64_t i = 0; i < size; ++i) sum[i] += factor * from[i];
 }
 
-// to[size] = from[size] * scale[size], which may be null.
+// A row of pixels times scale [channels], which may be null; then to where it belongs.
 template <typename T>
-void put(const float* from, const float* scale, int64_t size, T* to) {
-  if (scale) {
+void finish(float* row, const float* scale, int64_t pixels, int64_t channels, T* to) {
+  if (scale)
+    for (int64_t j = 0; j < pixels; ++j)
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) eg3d::store(from[i] * scale[i], to + i);
-  } else {
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) eg3d::store(from[i], to + i);
-  }
+      for (int64_t c = 0; c < channels; ++c) row[j * channels + c] *= scale[c];
+  eg3d::store(row, pixels * channels, to);
 }
 
 template <typename T>
@@ -36,23 +33,25 @@ void resample(const T* x, const float* taps, const float* scale, T* out, int64_t
   const int64_t row_size = width * channels;
 #pragma omp parallel num_threads(threads)
   {
-    std::vector<float> row(row_size), pixel(channels);
+    std::vector<float> row(row_size), read(row_size), made(out_width * channels);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < n * out_height; ++i) {
       const int64_t image = i / out_height;
       std::fill(row.begin(), row.end(), 0.f);
       for (int64_t k = 0; k < resampling.taps; ++k) {
         const int64_t from = resampling.source(i % out_height, k, height);
-        if (from >= 0) add(taps[k], x + (image * height + from) * row_size, row_size, row.data());
+        if (from < 0) continue;
+        add(taps[k], eg3d::floats(x + (image * height + from) * row_size, row_size, read.data()), row_size, row.data());
       }
-      for (int64_t j = 0; j < out_width; ++j) {
-        std::fill(pixel.begin(), pixel.end(), 0.f);
+      T* to = out + i * out_width * channels;
+      float* sums = eg3d::place(to, made.data());
+      std::fill_n(sums, out_width * channels, 0.f);
+      for (int64_t j = 0; j < out_width; ++j)
         for (int64_t k = 0; k < resampling.taps; ++k) {
           const int64_t from = resampling.source(j, k, width);
-          if (from >= 0) add(taps[k], row.data() + from * channels, channels, pixel.data());
+          if (from >= 0) add(taps[k], row.data() + from * channels, channels, sums + j * channels);
         }
-        put(pixel.data(), scale ? scale + image * channels : nullptr, channels, out + (i * out_width + j) * channels);
-      }
+      finish(sums, scale ? scale + image * channels : nullptr, out_width, channels, to);
     }
   }
 }
@@ -71,13 +70,16 @@ struct Phases {
   }
 };
 
+float as_float(float value) { return value; }
+float as_float(eg3d::BFloat16 value) { return eg3d::widened(value); }
+
 // to[size] = the four times taps, summed
 template <typename T>
 void combine(const float* taps, const T* a, const T* b, const T* c, const T* d, int64_t size, float* to) {
   const float p = taps[0], q = taps[1], r = taps[2], s = taps[3];
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i)
-    to[i] = p * eg3d::load(a[i]) + q * eg3d::load(b[i]) + r * eg3d::load(c[i]) + s * eg3d::load(d[i]);
+    to[i] = p * as_float(a[i]) + q * as_float(b[i]) + r * as_float(c[i]) + s * as_float(d[i]);
 }
 
 // Four taps, from the pixel before to the second after; to out [n, 2 h, 2 w, channels].
@@ -88,7 +90,7 @@ void blur(const Phases<T>& x, const float* taps, const float* scale, T* out, int
 #pragma omp parallel num_threads(threads)
   {
     // Sums of rows, in even and in odd columns; of the latter there is one of zeros at either end.
-    std::vector<float> even((width + 1) * channels), odd((width + 2) * channels), pixel(channels);
+    std::vector<float> even((width + 1) * channels), odd((width + 2) * channels), made(2 * width * channels);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < n * out_height; ++i) {
       const int64_t image = i / out_height, first = i % out_height - 1;
@@ -99,15 +101,15 @@ void blur(const Phases<T>& x, const float* taps, const float* scale, T* out, int
               first + k < 0 || first + k > out_height ? outside.data() : x.row(image, first + k, parity);
       combine(taps, rows[0][0], rows[0][1], rows[0][2], rows[0][3], (width + 1) * channels, even.data());
       combine(taps, rows[1][0], rows[1][1], rows[1][2], rows[1][3], width * channels, odd.data() + channels);
-      const float* factors = scale ? scale + image * channels : nullptr;
+      T* to = out + i * 2 * width * channels;
+      float* sums = eg3d::place(to, made.data());
       for (int64_t j = 0; j < width; ++j) {
         const float *e = even.data() + j * channels, *o = odd.data() + j * channels;
-        T* to = out + (i * width + j) * 2 * channels;
-        combine(taps, o, e, o + channels, e + channels, channels, pixel.data());
-        put(pixel.data(), factors, channels, to);
-        combine(taps, e, o + channels, e + channels, o + 2 * channels, channels, pixel.data());
-        put(pixel.data(), factors, channels, to + channels);
+        float* pair = sums + 2 * j * channels;
+        combine(taps, o, e, o + channels, e + channels, channels, pair);
+        combine(taps, e, o + channels, e + channels, o + 2 * channels, channels, pair + channels);
       }
+      finish(sums, scale ? scale + image * channels : nullptr, 2 * width, channels, to);
     }
   }
 }
