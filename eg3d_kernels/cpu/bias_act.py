@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 
 from .._backend import call
 from .images import channels_last, new_images, typed
-from .registration import operator
+from .registration import differentiable_no_further, operator
 
 INPUTS = "Tensor? bias, Tensor? noise, float slope, float gain, float clamp"
 
@@ -32,18 +33,19 @@ def forward(x: Tensor, bias: Tensor | None, noise: Tensor | None, *settings: flo
     return out
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_output(x: Tensor, *_rest: Any) -> Tensor:
     return new_images(x, x.shape)
 
 
-@operator(f"bias_act_(Tensor(a!) x, {INPUTS}) -> ()", mutates=("x",))
+@operator(f"bias_act_(Tensor(a!) x, {INPUTS}) -> ()")
 def forward_in_place(x: Tensor, bias: Tensor | None, noise: Tensor | None, *settings: float) -> None:
     """Overwrites x, which is channels last."""
     _run(x, bias, noise, settings, x)
+    torch.autograd.graph.increment_version(x)
 
 
-@forward_in_place.register_fake
+@register_fake(forward_in_place)
 def _nothing_new(x: Tensor, *_rest: Any) -> None:
     return None
 
@@ -68,7 +70,7 @@ def backward(grad: Tensor, y: Tensor, bias: bool, noise: bool, *settings: float)
     return found
 
 
-@backward.register_fake
+@register_fake(backward)
 def _new_gradients(
     grad: Tensor, y: Tensor, bias: bool, noise: bool, *_settings: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,4 +93,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return of_x if needs[0] else None, of_bias if needs[1] else None, of_noise if needs[2] else None, None, None, None
 
 
-forward.register_autograd(_backward, setup_context=_save)
+differentiable_no_further(backward)
+register_autograd(forward, _backward, setup_context=_save)

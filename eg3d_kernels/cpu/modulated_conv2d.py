@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from .._backend import call
 from ..reference.modulated_conv2d import demodulation
 from ..resampling import BLUR_TAPS
 from .images import channels_last, new_images, typed
-from .registration import operator
+from .registration import differentiable_no_further, operator
 from .upfirdn2d import resampled, transposed
 
 BLUR = (BLUR_TAPS, 1, 1, 1)
@@ -52,7 +53,7 @@ def forward(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: boo
     return out if factors is None else scale_channels(out, factors, out=out)[0]
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_output(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: bool) -> Tensor:
     n, _, h, w = x.shape
     return new_images(x, (n, weight.shape[0], *((2 * h, 2 * w) if up else (h, w))))
@@ -154,7 +155,7 @@ def backward(
     return of_x if needed[0] else x.new_empty(0), of_weight, of_styles
 
 
-@backward.register_fake
+@register_fake(backward)
 def _new_gradients(
     grad: Tensor, x: Tensor, weight: Tensor, styles: Tensor, y: Tensor, demodulate: bool, up: bool, needed: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -189,4 +190,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return (*(g if need else None for g, need in zip(found, needed, strict=True)), None, None)
 
 
-forward.register_autograd(_backward, setup_context=_save)
+differentiable_no_further(backward)
+register_autograd(forward, _backward, setup_context=_save)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 
 from .._backend import Structure, call
 from ..plane_axes import parse_plane_axes
 from ..types import PlaneMLP
-from .registration import operator
+from .registration import differentiable_no_further, operator
 from .render_rays import only
 
 INPUTS = "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor points, int[] axes, float box_warp"
@@ -33,7 +34,7 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     return out
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_outputs(*inputs: Any) -> tuple[Tensor, ...]:
     w1, points = inputs[3], inputs[5]
     return tuple(points.new_empty(*points.shape[:2], channels) for channels in (1, w1.shape[0] - 1))
@@ -52,7 +53,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(gradients)
 
 
-@backward.register_fake
+@register_fake(backward)
 def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
     wanted = only(inputs[-1], inputs[:6], GROUPS)
     return tuple(t.new_empty((0,) if w is None else t.shape) for t, w in zip(inputs[:6], wanted, strict=True))
@@ -80,4 +81,5 @@ def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
     return (*only(needed, gradients, GROUPS), None, None)
 
 
-forward.register_autograd(_backward, setup_context=_save)
+differentiable_no_further(backward)
+register_autograd(forward, _backward, setup_context=_save)

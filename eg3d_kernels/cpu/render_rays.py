@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 
 from .._backend import Structure, call
 from ..plane_axes import parse_plane_axes
 from ..types import PlaneMLP, RayOutputs
-from .registration import operator
+from .registration import differentiable_no_further, operator
 
 INPUTS = (
     "Tensor planes, Tensor w0, Tensor b0, Tensor w1, Tensor b1, Tensor origins, Tensor directions, Tensor depths, "
@@ -45,7 +46,7 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     return out
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_outputs(*inputs: Any) -> tuple[Tensor, ...]:
     planes, w1, origins = inputs[0], inputs[3], inputs[5]
     n, m = origins.shape[:2]
@@ -69,7 +70,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(gradients)
 
 
-@backward.register_fake
+@register_fake(backward)
 def _new_gradients(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(
         t.new_empty((0,) if wanted is None else t.shape)
@@ -102,4 +103,5 @@ def _backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
     return (*only(needed, gradients, GROUPS), *[None] * 6)
 
 
-forward.register_autograd(_backward, setup_context=_save)
+differentiable_no_further(backward)
+register_autograd(forward, _backward, setup_context=_save)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 
 from .._backend import call
 from ..plane_axes import parse_plane_axes
-from .registration import operator
+from .registration import differentiable_no_further, operator
 
 
 def sample_planes(features: Tensor, coordinates: Tensor, plane_axes: str) -> Tensor:
@@ -25,7 +26,7 @@ def forward(features: Tensor, coordinates: Tensor, axes: list[int]) -> Tensor:
     return out
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_output(features: Tensor, coordinates: Tensor, axes: list[int]) -> Tensor:
     return features.new_empty(*coordinates.shape[:2], features.shape[-1])
 
@@ -48,7 +49,7 @@ def backward(
     return features_grad, coordinates_grad
 
 
-@backward.register_fake
+@register_fake(backward)
 def _new_gradients(
     features: Tensor, coordinates: Tensor, grad: Tensor, axes: list[int], needed: list[bool]
 ) -> tuple[Tensor, Tensor]:
@@ -67,4 +68,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Non
     return gradients[0] if needed[0] else None, gradients[1] if needed[1] else None, None
 
 
-forward.register_autograd(_backward, setup_context=_save)
+differentiable_no_further(backward)
+register_autograd(forward, _backward, setup_context=_save)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import register_autograd, register_fake
 
 from .._backend import call
 from .images import Sizes, channels_last, new_images, typed
@@ -25,7 +26,7 @@ def forward(x: Tensor, taps: list[float], up: int, down: int, pad: int, size: Si
     return resampled(x, taps, up, down, pad, size, None)
 
 
-@forward.register_fake
+@register_fake(forward)
 def _new_output(x: Tensor, taps: list[float], up: int, down: int, pad: int, size: Sizes) -> Tensor:
     return new_images(x, (*x.shape[:2], *size))
 
@@ -56,4 +57,4 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return forward(grad, *transposed(*ctx.settings), ctx.size), None, None, None, None, None
 
 
-forward.register_autograd(_backward, setup_context=_save)
+register_autograd(forward, _backward, setup_context=_save)

@@ -28,7 +28,6 @@ class FullyConnected(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, *, lr_multiplier: float = 1.0, bias: float = 0.0, lrelu: bool = False):
         super().__init__()
-        # In place: on the meta device, where files are checked, `/` imports torch's compiler, which takes seconds.
         self.weight = nn.Parameter(torch.randn(n_out, n_in).div_(lr_multiplier))
         self.bias = nn.Parameter(torch.full([n_out], bias / lr_multiplier))
         self.weight_gain = lr_multiplier / math.sqrt(n_in)
@@ -122,7 +121,7 @@ class ToRGB(ModulatedConv):
         self.style_gain = 1 / math.sqrt(n_in)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x [N,in,H,W], w [N,w_dim] -> [N,out,H,W] in float32, as colours are added up over the blocks."""
+        """Colours [N,out,H,W] in float32 of x [N,in,H,W], by a style w [N,w_dim]."""
         styles = self.affine(w) * self.style_gain
         x = kernels.modulated_conv2d(x.float(), self.weight, styles, demodulate=False)
         return kernels.bias_act(x, self.bias, clamp=self.conv_clamp, in_place=True)

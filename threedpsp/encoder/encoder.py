@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ..camera import Camera
 from ..errors import InputError, WeightsError
 from ..metrics.irse_blocks import input_layer, irse_body
+from ..unfilled import allocated, unfilled
 from .config import EncoderConfig
 from .e4e import check_stage, rows_from_deltas
 from .face_trunk import FaceFeatures
@@ -151,9 +152,9 @@ def encoder_from_state(config: EncoderConfig, state: dict[str, Tensor]) -> Encod
     Raises:
         WeightsError: the weights do not fit the configuration.
     """
-    with torch.device("meta"):  # 230 M random numbers that would be overwritten take seconds
+    with unfilled():  # 230 M random numbers that would be overwritten take seconds
         encoder = Encoder(config)
-    encoder.to_empty(device="cpu")
+    allocated(encoder)
     load_encoder_weights(encoder, state)
     return ready(encoder)
 

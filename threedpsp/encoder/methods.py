@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from ..eg3d.generator import Generator
@@ -15,6 +14,7 @@ from ..errors import WeightsError
 from ..metrics.arcface import ArcFaceIdentity
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
+from ..unfilled import allocated, unfilled
 from .config import EncoderConfig
 from .encoder import Encoder, encoder_from_state, fill_network, ready
 from .inversion import check_belongs, compute_latent_avg
@@ -127,9 +127,9 @@ def method_from_checkpoint(
 
 
 def _triplanenet(config: TriPlaneNetConfig, state: dict[str, Tensor]) -> TriPlaneNet:
-    with torch.device("meta"):
+    with unfilled():
         network = TriPlaneNet(config)
-    network.to_empty(device="cpu")
+    allocated(network)
     fill_network(network, state, "TriPlaneNet")
     for part in (network.psp_encoder, network.triplanenet_encoder):
         ready(part)

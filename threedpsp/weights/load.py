@@ -27,6 +27,7 @@ from ..output import atomic_write
 from ..precision import Precision, PrecisionName, resolve_precision
 from ..preprocessing.confnet import ConfNet
 from ..preprocessing.deep3d import Deep3D
+from ..unfilled import unfilled
 from .catalogue import EMBEDDED, EMBEDDED_ENCODERS
 from .limits import SIZE_ERRORS
 from .recognise import Recognised, recognise
@@ -83,7 +84,7 @@ def generator_from(found: Recognised) -> Generator:
         WeightsError: the file has problems; the message does not name it.
     """
     found.check()
-    with torch.device("meta"):  # random numbers that would be overwritten take seconds
+    with unfilled():  # random numbers that would be overwritten take seconds
         generator = Generator(GeneratorConfig.from_dict(found.config))
     generator.load_state_dict(found.tensors, assign=True)
     return generator.train(False).requires_grad_(False)

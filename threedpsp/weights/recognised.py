@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from ..unfilled import unfilled
 from .limits import SIZE_ERRORS
 
 MAX_GROWTH = 4  # bytes of weights as float32 for a byte of the file: one-byte numbers become four bytes
@@ -60,7 +61,7 @@ def shapes_of(build: Callable[[], nn.Module]) -> dict[str, Shape]:
         WeightsError: no such module can be built.
     """
     try:
-        with torch.device("meta"):
+        with unfilled():
             return {name: tuple(value.shape) for name, value in build().state_dict().items()}
     except SIZE_ERRORS as error:
         raise WeightsError(f"no network has its sizes ({str(error)[:200]}).") from error
