@@ -62,7 +62,7 @@ class PerceptualDistance(nn.Module):
                 f"A perceptual distance needs images [N,3,H,W] of at least {SMALLEST_SIDE} pixels a side; "
                 f"got {list(x.shape)}."
             )
-        return [unit_length(features) for features in self.trunk((x - self.shift) / self.scale)]
+        return [unit_length(features.to(x.dtype)) for features in self.trunk((x - self.shift) / self.scale)]
 
     def distance(self, x: list[Tensor], y: list[Tensor]) -> Float[Tensor, " n"]:
         """Distance between the features of N images and those of N images, or of one."""
