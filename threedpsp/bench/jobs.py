@@ -20,6 +20,8 @@ from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, compute_latent_avg, invert
 from ..errors import ThreeDPSPError
+from ..packed_weights import with_packed_weights
+from ..precision import FLOAT32, automatic_precision, convolutions_in
 from ..types import TriPlanes
 from ..weights.systems import load_generator
 
@@ -53,7 +55,9 @@ class Task:
         """Random weights."""
         torch.manual_seed(0)
         config = GeneratorConfig.tiny() if self.quick else GeneratorConfig.ffhq512_128()
-        return Generator(config).train(False).requires_grad_(False)
+        generator = Generator(config).train(False).requires_grad_(False)
+        generator.precision = FLOAT32 if self.published else automatic_precision(generator.device)[0]
+        return generator
 
     def step(self) -> Step:
         """What is timed; making it is not."""
@@ -122,6 +126,8 @@ def _inversion(task: Task) -> Step:
     generator = task.generator()
     config = EncoderConfig.tiny(generator.config.num_ws, generator.config.w_dim)
     encoder = build_encoder(config if task.quick else EncoderConfig.threedpsp()).train(False).requires_grad_(False)
+    if not task.published:
+        encoder = with_packed_weights(convolutions_in(encoder, generator.precision.networks))
     encoder.generator_fingerprint = generator.fingerprint
     encoder.latent_avg.copy_(compute_latent_avg(generator, 100))
     first = compute_avg_image(generator, encoder.latent_avg, encoder.config.input_resolution)

@@ -32,6 +32,7 @@ from ...errors import ThreeDPSPError
 from ...kernels import Implementation
 from ...metrics.identity import DlibIdentity
 from ...metrics.perceptual import STLPIPS
+from ...precision import automatic_precision
 from ...process_memory import forget_peak, resident_bytes
 from ..ranger import build_ranger
 from .comparison import Judges
@@ -85,6 +86,8 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig.ffhq512_128() if size == "full" else GeneratorConfig.tiny())
     generator.train(False).requires_grad_(False)
+    if variant.startswith("ours"):
+        generator.precision = automatic_precision(generator.device)[0]
     network = build_trained(settings, generator)
     if not isinstance(network, Encoder):
         raise ThreeDPSPError("An encoder is compared.")
