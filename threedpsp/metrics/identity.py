@@ -118,11 +118,10 @@ class DlibIdentity(nn.Module):
         if chips.ndim != 4 or tuple(chips.shape[1:]) != (3, CHIP_SIDE, CHIP_SIDE):
             raise InputError(f"The identity network reads chips [N,3,150,150]; got {list(chips.shape)}.")
         chips = chips.contiguous(memory_format=torch.channels_last)  # a sixth faster, with weights that lie so too
-        pixels = ((chips - self.mean) / PIXEL_SCALE).to(self.first.weight.dtype)
-        x = F.max_pool2d(F.relu(self.first(pixels)), 3, stride=2)
+        x = F.max_pool2d(F.relu(self.first((chips - self.mean) / PIXEL_SCALE)), 3, stride=2)
         for block in self.blocks:
             x = block(x)
-        return x.to(self.output.dtype).mean((2, 3)) @ self.output
+        return x.mean((2, 3)) @ self.output
 
     def embed(self, images: Float[Tensor, "n 3 h w"], landmarks: Float[Tensor, "n p 2"]) -> Float[Tensor, "n 128"]:
         """The embeddings of the faces at some landmarks (the points of MediaPipe, in pixels) of images from -1 to 1."""

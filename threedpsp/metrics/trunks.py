@@ -111,7 +111,7 @@ class Trunk(nn.Module):
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Feature maps [N,C_i,H_i,W_i] after each stage's last ReLU."""
         maps = []
-        x = x.to(self.convolutions()[0].weight.dtype, memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             x = stage(x)
             maps.append(x)

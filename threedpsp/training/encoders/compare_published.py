@@ -91,7 +91,7 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     network = build_trained(settings, generator)
     if not isinstance(network, Encoder):
         raise ThreeDPSPError("An encoder is compared.")
-    judges = Judges(STLPIPS(), DlibIdentity())
+    judges = Judges(STLPIPS(), DlibIdentity(), generator.precision)
     batch = RenderedFaces(generator, loss_weights(settings, generator.config.img_resolution).side, seed=0).batch([0])
     optimizer = build_ranger(network.parameters(), settings.learning_rate)
     set_training(network, "batch")
