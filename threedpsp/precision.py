@@ -119,6 +119,5 @@ def convolutions_in(network: NetworkT, dtype: torch.dtype) -> NetworkT:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.PReLU | nn.GroupNorm):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
+            module.to(dtype)
     return network

@@ -15,7 +15,7 @@ FLOORS = [
     {
         f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_extras", "torch_file")
     },  # the guarded reader
-    {"device", "output", "precision", "process_memory", "threads", "unfilled"},
+    {"device", "output", "packed_weights", "precision", "process_memory", "threads", "unfilled"},
     {"camera"},
     {"types", "paths", "viewer_camera"},
     {"kernels"},

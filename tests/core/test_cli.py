@@ -99,6 +99,7 @@ def test_invert_writes_everything(model: str, portrait: Path, tmp_path: Path, ca
     assert set(report["quality"]) == {"step 1", "step 2", "result"}
     assert {"psnr", "identity_distance"} <= set(report["quality"]["result"])
     assert report["video"]["cameras"]["yaw_degrees"][0] == pytest.approx(report["camera"]["yaw_degrees"], abs=0.05)
+    assert report["precision"] == report["info"]["precision"] in ("float32", "bfloat16")
     assert Image.open(folder / "crop.png").size == (512, 512)
     printed = capsys.readouterr()
     assert str(folder / "turntable.mp4") in printed.out

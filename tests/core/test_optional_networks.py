@@ -135,6 +135,7 @@ def test_evaluate_takes_a_prepared_folder_as_it_is(
     assert asked == [tmp_path / "w" / "model_ir_se50.pth"]
     assert [photo["photo"] for photo in report["photos"]] == ["anna.png", "bert.png"]  # without the mirrored copy
     assert {"encoder/identity_arcface", "encoder/novel_identity_arcface", "encoder/psnr"} <= set(report["means"])
+    assert report["protocol"]["precision"].endswith("measures: float32")
     assert "as they are" in report["protocol"]["crop"] and "ArcFace" in report["protocol"]["metrics"]
 
 

@@ -80,10 +80,10 @@ def test_float16_on_a_cpu_is_refused_before_anything_is_read(tmp_path: Path):
 
 
 def test_the_command_refuses_float16_on_a_cpu(model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    arguments = ["render", "--generator", str(model), "--device", "cpu", "--precision", "float16"]
     photo = tmp_path / "photo.jpg"
     photo.touch()
-    assert main(["invert", str(photo), *arguments[1:], "-o", str(tmp_path / "out")]) == InputError.exit_code
+    options = ["--generator", str(model), "--device", "cpu", "--precision", "float16", "-o", str(tmp_path / "out")]
+    assert main(["invert", str(photo), *options]) == InputError.exit_code
     assert "float16 on cpu" in capsys.readouterr().err
 
 
@@ -132,6 +132,16 @@ def test_commands_that_use_networks_take_a_precision():
         chosen: Any = parse([*command, "--precision", "bfloat16"])
         default: Any = parse(command)
         assert (chosen.precision, default.precision) == ("bfloat16", "auto")
+
+
+def test_trainings_are_float32_unless_told_and_never_float16(capsys: pytest.CaptureFixture[str]):
+    tiny: Any = parse(["train-tiny", "people.safetensors"])
+    told: Any = parse(["train-tiny", "people.safetensors", "--precision", "bfloat16"])
+    preset: Any = parse(["train", "tiny_cpu", "--precision", "auto"])
+    assert (tiny.precision, told.precision, preset.config.precision) == ("float32", "bfloat16", "auto")
+    with pytest.raises(SystemExit):
+        parse(["train-tiny", "people.safetensors", "--precision", "float16"])
+    assert "float16" in capsys.readouterr().err
 
 
 def test_trainings_from_before_resume_with_the_precision_they_had():

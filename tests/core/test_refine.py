@@ -19,6 +19,7 @@ from threedpsp.encoder.face_points import lift_points, project_points
 from threedpsp.encoder.refine import RefineConfig, RefineProgress, refine
 from threedpsp.encoder.refine_terms import PhotoTarget
 from threedpsp.errors import InputError, MissingDependencyError, WeightsError
+from threedpsp.precision import BFLOAT16, FLOAT32
 from threedpsp.types import FaceCrop, Inversion, WPlus
 
 PIXELS_ONLY = RefineConfig(perceptual_weight=0, identity_weight=0, novel_weight=0, steps=15, ws_lr=0.1)
@@ -80,6 +81,22 @@ def test_refining_reduces_every_term_and_leaves_the_generator_alone(
     assert refined.latent.generator == generator.fingerprint
     json.dumps(refined.info)
     assert refined.info["encoder_steps"] == 5
+
+
+def test_refining_in_bfloat16_reduces_every_term_and_is_the_same_again(
+    generator: Generator, start: Inversion, crop: FaceCrop
+) -> None:
+    half = generator.with_delta({})
+    half.precision = BFLOAT16
+    config = RefineConfig(steps=8, ws_lr=0.1)
+    refined, again = (refine(half, start, crop, config) for _ in range(2))
+    info = refined.info["refine"]
+    assert info["precision"] == "bfloat16" and generator.precision == FLOAT32
+    for name in ("l2", "perceptual", "identity"):
+        assert info["after"][name] < info["before"][name], name
+    assert torch.equal(refined.latent.ws, again.latent.ws)
+    assert refined.render is not None and again.render is not None
+    assert torch.equal(refined.render.image, again.render.image)
 
 
 def test_result_renders_as_it_says_after_its_rounding(generator: Generator, start: Inversion, crop: FaceCrop) -> None:

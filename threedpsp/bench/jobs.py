@@ -20,7 +20,8 @@ from ..encoder.config import EncoderConfig
 from ..encoder.encoder import build_encoder
 from ..encoder.inversion import compute_avg_image, compute_latent_avg, invert
 from ..errors import ThreeDPSPError
-from ..precision import convolutions_in, resolve_precision
+from ..packed_weights import with_packed_weights
+from ..precision import FLOAT32, automatic_precision, convolutions_in
 from ..types import TriPlanes
 from ..weights.systems import load_generator
 
@@ -51,11 +52,11 @@ class Task:
     """Heads that synthesis makes at once."""
 
     def generator(self) -> Generator:
-        """Random weights, in the precision that "auto" is."""
+        """Random weights."""
         torch.manual_seed(0)
         config = GeneratorConfig.tiny() if self.quick else GeneratorConfig.ffhq512_128()
         generator = Generator(config).train(False).requires_grad_(False)
-        generator.precision = resolve_precision("auto", generator.device)
+        generator.precision = FLOAT32 if self.published else automatic_precision(generator.device)[0]
         return generator
 
     def step(self) -> Step:
@@ -125,7 +126,8 @@ def _inversion(task: Task) -> Step:
     generator = task.generator()
     config = EncoderConfig.tiny(generator.config.num_ws, generator.config.w_dim)
     encoder = build_encoder(config if task.quick else EncoderConfig.threedpsp()).train(False).requires_grad_(False)
-    encoder = convolutions_in(encoder, generator.precision.networks)
+    if not task.published:
+        encoder = with_packed_weights(convolutions_in(encoder, generator.precision.networks))
     encoder.generator_fingerprint = generator.fingerprint
     encoder.latent_avg.copy_(compute_latent_avg(generator, 100))
     first = compute_avg_image(generator, encoder.latent_avg, encoder.config.input_resolution)

@@ -15,7 +15,7 @@ import torch
 from ..encoder.inversion import invert
 from ..encoder.refine import RefineConfig, refine
 from ..training.config import JointConfig
-from ..training.encoders.config import TrainConfig
+from ..training.encoders.config import TrainConfig, TrainingPrecision
 from ..training.encoders.run import train
 from ..training.encoders.trainer import Trainer
 from ..training.portraits import PortraitSet
@@ -39,6 +39,7 @@ class Run:
     quick: bool
     folder: Path
     clock: SelfTime
+    precision: TrainingPrecision
 
     def people(self) -> PortraitSet:
         """From the file, or made up."""
@@ -55,12 +56,19 @@ Steps = list[tuple[str, Mapping[str, float]]]
 """Of each measured step its kind and its seconds by row."""
 
 
-def profile(job: ProfiledJob, *, people: str = "", steps: int = 16, quick: bool = False) -> Profile:
+def profile(
+    job: ProfiledJob,
+    *,
+    people: str = "",
+    steps: int = 16,
+    quick: bool = False,
+    precision: TrainingPrecision = "float32",
+) -> Profile:
     """One job in this process; see `ProfileOptions`."""
     torch.manual_seed(0)
     clock = SelfTime()
     with watched(clock), tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(people) if people else None, steps, quick, Path(folder), clock)
+        run = Run(Path(people) if people else None, steps, quick, Path(folder), clock, precision)
         return _summary(job, _JOBS[job](run))
 
 
@@ -77,7 +85,9 @@ def _train_tiny(run: Run) -> Steps:
     people = run.folder / "people.safetensors"
     run.people().save(people)
     half = 1 if run.quick else 2
-    trainer = JointTrainer(JointConfig(people, run.folder, init="tiny", own_batch=half, encoder_batch=half))
+    trainer = JointTrainer(
+        JointConfig(people, run.folder, init="tiny", precision=run.precision, own_batch=half, encoder_batch=half)
+    )
     trainer.first_latents()
     warm_up = 0 if run.quick else len(KINDS)
     found: Steps = []
@@ -92,6 +102,7 @@ def _train_tiny(run: Run) -> Steps:
 
 def _train(run: Run) -> Steps:
     settings: dict[str, Any] = {**vars(TrainConfig.tiny_cpu()), "output": run.folder / "run", "validation_rendered": 1}
+    settings["precision"] = run.precision
     if run.quick:
         settings |= {"size": "smallest", "batch": 1, "n_iters": 1, "latent_avg_samples": 10}
     step, found = Trainer._step, Steps()
@@ -108,7 +119,7 @@ def _train(run: Run) -> Steps:
 
 
 def _refine(run: Run) -> Steps:
-    generator = load_generator("tiny", "cpu")
+    generator = load_generator("tiny", "cpu", run.precision)
     crop = crop_of(run.people(), 0)
     inversion = invert(load_encoder("tiny", generator), generator, crop.image, crop.camera, 1)
     warm_up = 1 if run.quick else 8  # planes and weights are tuned by then

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from ..errors import InputError
+from ..training.encoders.config import TrainingPrecision
 from .compare import run_worker
 
 ProfiledJob = Literal["train-tiny", "train", "refine"]
@@ -33,6 +34,8 @@ class ProfileOptions:
     """Measured steps of each job, after some to warm up; whole rounds of train-tiny's four kinds."""
     quick: bool = False
     """A few steps of small batches: only to see that it works."""
+    precision: TrainingPrecision = "float32"
+    """What networks compute with."""
     json: bool = False
     """Print each job as one line of JSON."""
 
@@ -48,7 +51,14 @@ class ProfileOptions:
     def run(self, job: ProfiledJob) -> Profile:
         """One job, in its own process, in the environment that the command `threedpsp` makes."""
         people = "" if self.people is None else str(self.people.absolute())
-        settings = {"profile": True, "job": job, "people": people, "steps": self.steps, "quick": self.quick}
+        settings: dict[str, Any] = {
+            "profile": True,
+            "job": job,
+            "people": people,
+            "steps": self.steps,
+            "quick": self.quick,
+            "precision": self.precision,
+        }
         found = run_worker("ours", {**settings, "threads": 1}, threads=1)
         return Profile(**found)
 

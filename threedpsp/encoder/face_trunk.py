@@ -79,7 +79,7 @@ class FaceFeatures(nn.Module):
         per_image = [self.trunk(image) for image in x.split(3, 1)]
         joined = []
         for convolution, side, *maps in zip(self.join, sides, *per_image, strict=True):
-            over_crop = torch.cat([_over_crop(m.float(), side) for m in maps], 1)
+            over_crop = torch.cat([_over_crop(m.to(x.dtype), side) for m in maps], 1)
             joined.append(convolution(over_crop.to(convolution.weight.dtype)))
         return joined
 

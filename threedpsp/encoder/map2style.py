@@ -72,4 +72,4 @@ class Map2Style(nn.Module):
         if self.linear_camera is not None:
             camera = self.linear_camera(label)[:, :, None, None].to(features)
             features = torch.cat([features, camera.expand(-1, -1, *features.shape[2:])], 1)
-        return self.linear(self.convs(features).flatten(1).float()).unflatten(1, (self.rows, -1))
+        return self.linear(self.convs(features).flatten(1).to(self.linear.weight.dtype)).unflatten(1, (self.rows, -1))

@@ -127,6 +127,7 @@ class _Target:
 
     def __init__(self, generator: Generator, image: Tensor, config: PTIConfig) -> None:
         self.config = config
+        self.precision = generator.precision
         self.photo = resize_photo(image.detach().to(generator.device), generator.config.img_resolution)
         self.facts: dict[str, Any] = {"pti": {"w_steps": config.w_steps, "tune_steps": config.tune_steps}}
         self.perceptual: PerceptualDistance | None = None
@@ -135,14 +136,14 @@ class _Target:
             self.perceptual.to(generator.device)
             self.facts["pti"]["perceptual"] = name
             with torch.no_grad():
-                self.features = self.perceptual.features(self.photo)
+                self.features = self.perceptual.features(self.photo, self.precision)
 
     def losses(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted sum, and the perceptual distance alone (0 where it is not measured)."""
         total = self.config.l2_weight * (image - self.photo).square().mean()
         if self.perceptual is None:
             return total, total.new_zeros([])
-        distance = self.perceptual.distance(self.perceptual.features(image), self.features).mean()
+        distance = self.perceptual.distance(self.perceptual.features(image, self.precision), self.features).mean()
         return total + self.config.perceptual_weight * distance, distance
 
     def step(self, ws: Tensor, render: Render) -> InversionStep:

@@ -129,9 +129,9 @@ class _Refiner:
         self.ws_step = torch.zeros_like(self.ws_start, requires_grad=True)  # in units of ws_scale
         start_camera = inversion.camera.to(self.device, torch.float32)
         self.camera = CameraOffset(start_camera, config.camera_degrees, config.camera_shift).to(self.device)
-        self.target = PhotoTarget(crop, generator.config.img_resolution, self.device, config)
+        self.target = PhotoTarget(crop, generator.config.img_resolution, self.device, config, generator.precision)
         guard_side = min(config.guard_resolution, generator.config.neural_rendering_resolution)
-        self.guard_target = PhotoTarget(crop, guard_side, self.device, config)
+        self.guard_target = PhotoTarget(crop, guard_side, self.device, config, generator.precision)
         self.plane_start, self.plane_scale = self._start_offset(), 1.0
         self.plane_step = torch.zeros_like(self.plane_start, requires_grad=config.tune_planes)  # times plane_scale
         self.done, self.tuning = updates_made(inversion), False

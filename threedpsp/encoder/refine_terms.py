@@ -16,6 +16,7 @@ from ..eg3d.renderer import over_background, render_rays
 from ..errors import MissingDependencyError
 from ..metrics.identity import DlibIdentity, shared_network
 from ..metrics.perceptual import SMALLEST_SIDE, STLPIPS
+from ..precision import FLOAT32, Precision
 from ..types import FaceCrop, Render, TriPlanes
 from .face_points import lift_points, project_points
 from .inversion import resize_photo
@@ -31,8 +32,16 @@ class PhotoTarget:
     Terms whose network or landmarks are missing drop out; `notes` says which and why.
     """
 
-    def __init__(self, crop: FaceCrop, side: int, device: torch.device, config: RefineConfig) -> None:
+    def __init__(
+        self,
+        crop: FaceCrop,
+        side: int,
+        device: torch.device,
+        config: RefineConfig,
+        precision: Precision = FLOAT32,
+    ) -> None:
         self.config = config
+        self.precision = precision
         self.side = side
         self.notes: list[str] = []
         self.photo = resize_photo(crop.image.to(device), side)
@@ -53,7 +62,7 @@ class PhotoTarget:
         if self.config.perceptual_weight > 0 and self.side >= SMALLEST_SIDE:
             try:
                 self.perceptual = shared_perceptual(device)
-                self.photo_features = self.perceptual.features(self.photo)
+                self.photo_features = self.perceptual.features(self.photo, self.precision)
             except MissingDependencyError as error:
                 self.notes.append(f"Refined without the perceptual term: {error}")
         if self.config.identity_weight > 0 or self.config.novel_weight > 0:
@@ -74,7 +83,8 @@ class PhotoTarget:
         error = (image - self.photo).square().mean(1, keepdim=True)
         losses = {"l2": config.l2_weight * (error if certainty is None else error * certainty).mean()}
         if self.perceptual is not None:
-            distance = self.perceptual.distance(self.perceptual.features(image), self.photo_features)
+            features = self.perceptual.features(image, self.precision)
+            distance = self.perceptual.distance(features, self.photo_features)
             losses["perceptual"] = config.perceptual_weight * distance.mean()
         if self.landmarks is not None and self.identity is not None:
             losses["identity"] = config.identity_weight * self.identity_error(image, self.landmarks)

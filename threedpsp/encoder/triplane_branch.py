@@ -174,4 +174,4 @@ class TriplaneBranch(nn.Module):
         y = grow(y, config.upsampler)
         if planes is not None and config.sees_planes:
             y = torch.cat([planes.to(y), y], 1)
-        return self.get_submodule(self.head_name)(y).float()
+        return self.get_submodule(self.head_name)(y).to(x.dtype)

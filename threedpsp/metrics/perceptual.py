@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import InputError, MissingDependencyError, WeightsError
+from ..precision import FLOAT32, Precision
 from ..weights.torch_file import read_torch
 from .package_files import package_file
 from .trunks import Trunk, alexnet, unit_length, vgg16
@@ -51,8 +52,10 @@ class PerceptualDistance(nn.Module):
             self.register_buffer(f"head_{index}", head.reshape(1, channels, 1, 1))
         self.requires_grad_(False).train(False)
 
-    def features(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+    def features(self, x: Float[Tensor, "n 3 h w"], precision: Precision = FLOAT32) -> list[Tensor]:
         """Unit-length feature maps of images in [-1,1].
+
+        precision: of the convolutions, where this is a loss; measures leave it as it is.
 
         Raises:
             InputError: not [N,3,H,W], or a side is below 32 pixels.
@@ -62,7 +65,9 @@ class PerceptualDistance(nn.Module):
                 f"A perceptual distance needs images [N,3,H,W] of at least {SMALLEST_SIDE} pixels a side; "
                 f"got {list(x.shape)}."
             )
-        return [unit_length(features) for features in self.trunk((x - self.shift) / self.scale)]
+        with precision.for_training().autocast(x.device):
+            maps = self.trunk((x - self.shift) / self.scale)
+        return [unit_length(features.to(x.dtype)) for features in maps]
 
     def distance(self, x: list[Tensor], y: list[Tensor]) -> Float[Tensor, " n"]:
         """Distance between the features of N images and those of N images, or of one."""
@@ -72,15 +77,17 @@ class PerceptualDistance(nn.Module):
         ]
         return torch.stack(per_map).sum(0)
 
-    def forward(self, x: Float[Tensor, "n 3 h w"], y: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """Distance of each pair of images in [-1,1].
+    def forward(
+        self, x: Float[Tensor, "n 3 h w"], y: Float[Tensor, "n 3 h w"], precision: Precision = FLOAT32
+    ) -> Float[Tensor, " n"]:
+        """Distance of each pair of images in [-1,1]; precision as in `features`.
 
         Raises:
             InputError: the images differ in shape, or are too small.
         """
         if x.shape != y.shape:
             raise InputError(f"Images of equal shape are compared; got {list(x.shape)} and {list(y.shape)}.")
-        return self.distance(self.features(x), self.features(y))
+        return self.distance(self.features(x, precision), self.features(y, precision))
 
 
 class STLPIPS(PerceptualDistance):

@@ -78,9 +78,10 @@ class DescentLosses:
         }
         if whole:
             small = resize_photo(image, IMAGE_SIDE)
-            losses["perceptual"] = config.perceptual_weight * self.model.perceptual(small, batch.image).mean()
+            distance, precision = self.model.perceptual, self.model.generator.precision
+            losses["perceptual"] = config.perceptual_weight * distance(small, batch.image, precision).mean()
             strips = [feature_strips(t, landmarks) for t in (image, photo)]
-            losses["features"] = config.features_weight * self.model.perceptual(*strips).mean()
+            losses["features"] = config.features_weight * distance(*strips, precision).mean()
         return losses
 
     def identity(self, image: Tensor, batch: PortraitBatch) -> dict[str, Tensor]:

@@ -203,6 +203,7 @@ def train_descent(config: JointConfig, network: DescentConfig | None = None) -> 
     else:
         generator = load_generator(config.init or "tiny", "cpu")
         encoder = load_encoder(config.init or "tiny", generator)
+    generator.precision = model.generator.precision
     model.generator, model.encoder = generator.to(model.device), encoder.to(model.device)
     torch.manual_seed(config.seed)
     stage = DescentStage(model, config.descent, PlaneDescent(network or DescentConfig()))

@@ -120,8 +120,9 @@ def photo_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Portra
     losses["image"] = ((image - photo).abs() * cut(eye_and_mouth_weight(landmarks, side), there)).mean()
     corner = there[0].start, there[1].start
     strips = [feature_strips(t, landmarks, corner) for t in (image, photo)]
-    losses["features"] = model.config.features_weight * model.perceptual(*strips).mean()
-    losses["perceptual"] = model.config.perceptual_weight * model.perceptual(image, photo).mean()
+    precision = model.generator.precision
+    losses["features"] = model.config.features_weight * model.perceptual(*strips, precision).mean()
+    losses["perceptual"] = model.config.perceptual_weight * model.perceptual(image, photo, precision).mean()
     return losses
 
 
@@ -149,7 +150,8 @@ def identity_losses(model: JointModel, ws: Tensor, planes: TriPlanes, batch: Por
     difference = model.identity.embed(image, batch.landmarks) - target_embedding(model, batch)
     return {
         "squared": 6 * (image - batch.image).square().mean(),
-        "perceptual_whole": c.perceptual_weight * model.perceptual(image, batch.image).mean(),
+        "perceptual_whole": c.perceptual_weight
+        * model.perceptual(image, batch.image, model.generator.precision).mean(),
         "identity": c.identity_weight * difference.square().sum(1).mean(),
     }
 

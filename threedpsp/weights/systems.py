@@ -17,6 +17,7 @@ from ..encoder.pti import PivotalTuning
 from ..errors import InputError, WeightsError
 from ..metrics.arcface import WEIGHTS_FILE as ARCFACE_FILE
 from ..metrics.arcface import ArcFaceIdentity
+from ..packed_weights import with_packed_weights
 from ..precision import Precision, PrecisionName, convolutions_in, resolve_precision
 from ..preprocessing.confnet import WEIGHTS_FILE as CONFNET_FILE
 from ..preprocessing.confnet import ConfNet
@@ -88,7 +89,7 @@ def load_system(
             f"{path} holds {METHODS[network.method].title}, not {METHODS[method].title}. {_needs(method)} "
             f"Or choose --method {network.method} (method=...)."
         )
-    return convolutions_in(network, generator.precision.networks)
+    return with_packed_weights(convolutions_in(network, generator.precision.networks))
 
 
 def find_system(

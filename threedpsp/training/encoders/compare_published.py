@@ -32,7 +32,7 @@ from ...errors import ThreeDPSPError
 from ...kernels import Implementation
 from ...metrics.identity import DlibIdentity
 from ...metrics.perceptual import STLPIPS
-from ...precision import resolve_precision
+from ...precision import automatic_precision
 from ...process_memory import forget_peak, resident_bytes
 from ..ranger import build_ranger
 from .comparison import Judges
@@ -86,12 +86,12 @@ def measure(variant: Variant, size: NetworkSize, steps: int) -> dict[str, float]
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig.ffhq512_128() if size == "full" else GeneratorConfig.tiny())
     generator.train(False).requires_grad_(False)
-    precision = "auto" if variant.startswith("ours") else "float32"
-    generator.precision = resolve_precision(precision, generator.device).for_training()
+    if variant.startswith("ours"):
+        generator.precision = automatic_precision(generator.device)[0]
     network = build_trained(settings, generator)
     if not isinstance(network, Encoder):
         raise ThreeDPSPError("An encoder is compared.")
-    judges = Judges(STLPIPS(), DlibIdentity())
+    judges = Judges(STLPIPS(), DlibIdentity(), generator.precision)
     batch = RenderedFaces(generator, loss_weights(settings, generator.config.img_resolution).side, seed=0).batch([0])
     optimizer = build_ranger(network.parameters(), settings.learning_rate)
     set_training(network, "batch")

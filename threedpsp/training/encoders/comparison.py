@@ -18,6 +18,7 @@ from ...metrics.arcface import ArcFaceIdentity, id_loss
 from ...metrics.face_chip import FIVE_POINTS
 from ...metrics.identity import DlibIdentity, embedding_distance
 from ...metrics.perceptual import LPIPS, SMALLEST_SIDE, STLPIPS, PerceptualDistance
+from ...precision import FLOAT32, Precision
 from ...preprocessing.pose_model import load_pose_model
 from ...weights.systems import identity_network
 from .config import TrainConfig
@@ -30,9 +31,16 @@ Terms = dict[str, Tensor]
 class Judges:
     """The frozen networks that compare pictures; `names` says which they are."""
 
-    def __init__(self, perceptual: PerceptualDistance | None, identity: ArcFaceIdentity | DlibIdentity | None) -> None:
+    def __init__(
+        self,
+        perceptual: PerceptualDistance | None,
+        identity: ArcFaceIdentity | DlibIdentity | None,
+        precision: Precision = FLOAT32,
+    ) -> None:
+        """precision: of the perceptual measure's convolutions."""
         self.perceptual = perceptual
         self.identity = identity
+        self.precision = precision
 
     @property
     def names(self) -> dict[str, str]:
@@ -43,6 +51,10 @@ class Judges:
             "perceptual": kinds.get(type(self.perceptual), "given"),
             "identity": "none" if self.identity is None else identity[type(self.identity)],
         }
+
+    def features(self, image: Float[Tensor, "n 3 s s"]) -> list[Tensor]:
+        """The perceptual measure's maps; none without one."""
+        return [] if self.perceptual is None else self.perceptual.features(image, self.precision)
 
     def embed(self, image: Float[Tensor, "n 3 s s"], camera: Camera) -> Tensor:
         """Identity embeddings; dlib's chips are cut where the camera sees an average face's eyes and nose."""
@@ -57,7 +69,9 @@ class Judges:
         return id_loss(a, b) if isinstance(self.identity, ArcFaceIdentity) else embedding_distance(a - b)
 
 
-def load_judges(config: TrainConfig, weights: list[LossWeights], device: torch.device) -> Judges:
+def load_judges(
+    config: TrainConfig, weights: list[LossWeights], device: torch.device, precision: Precision = FLOAT32
+) -> Judges:
     """The networks that a training needs, with what is there.
 
     Raises:
@@ -73,7 +87,7 @@ def load_judges(config: TrainConfig, weights: list[LossWeights], device: torch.d
     identity: ArcFaceIdentity | DlibIdentity | None = None
     if any(w.identity for w in weights):
         identity = _identity(config).to(device)
-    return Judges(perceptual, identity)
+    return Judges(perceptual, identity, precision)
 
 
 def _perceptual(config: TrainConfig) -> PerceptualDistance:
@@ -155,7 +169,7 @@ def views_of(batch: Batch, weights: LossWeights, judges: Judges, *, published_mi
     def compare_as_published(image: Tensor) -> tuple[Tensor, Terms]:
         total, terms = compare_front(image)
         if judges.perceptual is not None and weights.perceptual:
-            distance = judges.perceptual.distance(judges.perceptual.features(image), mirror.features).mean()
+            distance = judges.perceptual.distance(judges.features(image), mirror.features).mean()
             total = total + weights.mirror * weights.perceptual * distance
             terms = {**terms, "mirror_perceptual": distance}
         return total, terms
@@ -168,7 +182,7 @@ def views_of(batch: Batch, weights: LossWeights, judges: Judges, *, published_mi
 
 @torch.no_grad()
 def _target(image: Tensor, certainty: Tensor | None, camera: Camera, weights: LossWeights, judges: Judges) -> Target:
-    features = judges.perceptual.features(image) if judges.perceptual is not None and weights.perceptual else []
+    features = judges.features(image) if weights.perceptual else []
     embedding = judges.embed(image, camera) if judges.identity is not None and weights.identity else None
     return Target(image, certainty, camera, features, embedding)
 
@@ -180,7 +194,7 @@ def _comparing(
         terms = {"pixel": pixel_error(image, target.image, target.certainty, weights)}
         total = weights.pixel * terms["pixel"]
         if perceptual and target.features and judges.perceptual is not None:
-            terms["perceptual"] = judges.perceptual.distance(judges.perceptual.features(image), target.features).mean()
+            terms["perceptual"] = judges.perceptual.distance(judges.features(image), target.features).mean()
             total = total + weights.perceptual * terms["perceptual"]
         if target.embedding is not None:
             distance = judges.identity_distance(judges.embed(image, target.camera), target.embedding)

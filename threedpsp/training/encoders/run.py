@@ -61,7 +61,8 @@ def _trainer(config: TrainConfig, processes: Processes, report: Report, open_pho
     side = generator.config.img_resolution
     weights = loss_weights(config, side)
     branch = branch_weights(config, side)
-    judges = load_judges(config, [weights, *([] if branch is None else [branch])], processes.device)
+    judged = [weights, *([] if branch is None else [branch])]
+    judges = load_judges(config, judged, processes.device, processes.precision)
     network = _network(config, generator)
     mirror = needs_mirror(config, side)
     stream, validation = _data(config, generator, weights.side, mirror, open_photos)
