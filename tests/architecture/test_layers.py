@@ -11,11 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
-    {"errors", "version"},
+    {"cpu_limits", "errors", "version"},
     {
         f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_extras", "torch_file")
     },  # the guarded reader
-    {"device", "output", "process_memory", "threads"},
+    {"allocator", "device", "output", "process_memory"},
+    {"threads"},
     {"camera"},
     {"types", "paths", "viewer_camera"},
     {"kernels"},
