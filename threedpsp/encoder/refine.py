@@ -57,6 +57,7 @@ class RefineProgress:
 ProgressCallback = Callable[[RefineProgress], bool | None]
 
 
+@as_many_threads_as_pay()
 def refine(
     generator: Generator,
     inversion: Inversion,
