@@ -190,11 +190,11 @@ plt.show()
 # ## The table
 #
 # All of this, for any number of systems, is one command. It states its protocol, and writes CSV, JSON and a page with
-# pictures. We compare the encoder with its heads refined for six seconds each:
+# pictures. We compare the encoder with its heads after ten updates of refining:
 
 # %%
 command = [sys.executable, "-m", "threedpsp", "evaluate", str(photos), "--methods", "3dpsp,refine",
-           "--refine-seconds", "6", "--yaws", "15", "30", "--device", "cpu", "--json", "-o", "output/evaluation"]
+           "--refine-steps", "10", "--yaws", "15", "30", "--device", "cpu", "--json", "-o", "output/evaluation"]
 done = subprocess.run(command, capture_output=True, text=True)
 if done.returncode:
     raise RuntimeError(done.stderr)
@@ -260,6 +260,6 @@ show_row([hidden.image, threedpsp.own_views(pipeline, [wrong])], ["a box over th
 #    of your favourite figure is half as wide?
 # 3. Make a head that is good by PSNR and bad by depth agreement. (A picture glued onto a flat plane would be perfect
 #    from the front.) Which figures of the table give it away?
-# 4. Refine for one, six and thirty seconds. Which figure stops improving first, and does any get worse?
+# 4. Refine with 3, 10 and 80 updates. Which figure stops improving first, and does any get worse?
 # 5. `threedpsp evaluate --help` lists what else can be compared. Put your encoder of [notebook 03](03_training.ipynb)
 #    into the table: `--methods 3dpsp,mine=output/own-encoder/best/encoder.safetensors`.
