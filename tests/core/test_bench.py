@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from threedpsp.bench import growth
+from threedpsp.bench import growth, kept_memory, thread_count
 from threedpsp.bench.__main__ import Bench
 from threedpsp.bench.compare import Result
 from threedpsp.bench.jobs import JOBS, Task
@@ -109,3 +110,28 @@ def test_sizes_reach_the_job(size: str, value: int) -> None:
 def test_a_plot_belongs_to_growth() -> None:
     with pytest.raises(InputError, match="belongs to the job 'growth'"):
         Bench("render", plot=Path("plot.png"))
+
+
+def test_what_asking_for_threads_costs_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(thread_count, "USES", 3)
+    try:
+        thread_count.main()
+    finally:
+        torch.set_num_threads(threads)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("a use: ") and [line.split()[3] for line in lines[1:]] == ["0", "100"]
+
+
+def test_memory_is_told_as_a_session_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THREEDPSP_ALLOCATOR", "default")
+    monkeypatch.setattr(kept_memory, "RENDERS", 1)
+    monkeypatch.setattr(kept_memory, "PIECES", 2)
+    monkeypatch.setattr(kept_memory, "Task", functools.partial(Task, quick=True))
+    kept_memory.session()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and all(" MB" in line for line in lines)

@@ -6,9 +6,9 @@ python -m threedpsp.bench.thread_count
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from itertools import count
+from threading import Event, Thread
 
 import torch
 
@@ -27,14 +27,18 @@ def seconds_a_use(counted: ThreadCount) -> float:
 
 
 def main() -> None:
-    """Prints what a use costs, with and without a look at how long threads waited, and what looks come to."""
+    """Prints what a use costs, and a look at how long threads waited, in a process of few threads and of many."""
     torch.set_num_threads(2)  # one thread asks nothing
-    quiet = ThreadCount()
-    plain = seconds_a_use(quiet)
-    looks = count()
-    look = seconds_a_use(ThreadCount(clock=lambda: INTERVAL * next(looks))) - plain
-    words = f"a use: {1e6 * plain:.1f} us; a look: {1e6 * look:.0f} us with {threading.active_count()} threads of Python"
-    sys.stdout.write(f"{words}, at most every {INTERVAL:g} s: {look / INTERVAL:.2%} of the time\n")
+    plain, looks = seconds_a_use(ThreadCount()), count()
+    sys.stdout.write(f"a use: {1e6 * plain:.1f} us\n")
+    end = Event()
+    for others in (0, 100):
+        for _ in range(others):
+            Thread(target=end.wait).start()
+        look = seconds_a_use(ThreadCount(clock=lambda: INTERVAL * next(looks))) - plain
+        share = f"every {INTERVAL:g} s at most: {look / INTERVAL:.2%} of the time"
+        sys.stdout.write(f"a look, beside {others} threads that sleep: {1e6 * look:.0f} us; {share}\n")
+    end.set()
 
 
 if __name__ == "__main__":
