@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from threedpsp import device
 from threedpsp.cpu_limits import cpu_limit
+from threedpsp.training.encoders import run
+from threedpsp.training.encoders.config import TrainConfig
+from threedpsp.training.encoders.processes import Processes
 
 
 def limit(folder: Path, own: str, files: dict[str, str]) -> float | None:
@@ -67,3 +71,17 @@ def test_threads_have_room_where_affinity_and_groups_allow(
     monkeypatch.setattr(device.os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     monkeypatch.setattr(device, "cpu_limit", lambda: allowed)
     assert device.available_threads() == threads
+
+
+def test_a_training_keeps_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "available_threads", lambda: 2)
+    processes = object.__new__(Processes)
+    processes.device = torch.device("cpu")
+    before = torch.get_num_threads()
+    try:
+        for given, kept in ((4, 2), (1, 1)):
+            torch.set_num_threads(given)
+            run._settings(TrainConfig(), processes)
+            assert torch.get_num_threads() == kept
+    finally:
+        torch.set_num_threads(before)

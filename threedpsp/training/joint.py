@@ -26,8 +26,9 @@ def main(config: JointConfig) -> None:
     """Train, or go on training, through all stages."""
     keep_freed_memory()
     workers = int(os.environ.get("WORLD_SIZE", "1"))
+    room = max(available_threads() // workers, 1)
+    torch.set_num_threads(room if workers > 1 else min(torch.get_num_threads(), room))
     if workers > 1:
-        torch.set_num_threads(max(available_threads() // workers, 1))
         dist.init_process_group("gloo")
     config.output.mkdir(parents=True, exist_ok=True)
     JointTrainer(config).run()
