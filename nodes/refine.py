@@ -44,8 +44,8 @@ class Refine(io.ComfyNode):
                     default=40,
                     min=0,
                     max=5000,
-                    tooltip="Updates for each photo; 5 make a likeness, more make it closer. 0 = 40. If the seconds "
-                    "suffice, the result depends on the seed alone.",
+                    tooltip="Updates for each photo; 5 make a likeness, more make it closer. 0 = 40. Fewer are made "
+                    "if the seconds are over.",
                 ),
                 io.Int.Input(
                     "seed",

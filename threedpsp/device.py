@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 
 import torch
 
+from .cpu_limits import cpu_limit
 from .errors import InputError
 
 # Intel's MKL otherwise splits small products differently from run to run, and results differ in the last digits.
@@ -53,7 +55,6 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
 
 
 def available_threads() -> int:
-    """CPU threads this process may use (respects affinity where the system tells)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """CPU threads that have room: one for each processor that this process may use, no more than its groups allow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, math.ceil(cpu_limit() or cores))

@@ -6,9 +6,11 @@ from .eg3d.generator import Generator
 from .eg3d.mesh import surface
 from .encoder.checks import check_head
 from .rendering import HasGenerator, Progress, head_planes
+from .threads import as_many_threads_as_pay
 from .types import Inversion, Mesh
 
 
+@as_many_threads_as_pay()
 def extract_mesh(
     source: Generator | HasGenerator,
     head: Inversion,

@@ -25,6 +25,7 @@ from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice, prepare_photo
 from .preprocessing.prepared_folder import PreparedPhoto, load_prepared
 from .rendering import Progress, frames, render
+from .threads import as_many_threads_as_pay
 from .types import FaceCrop, Inversion, Render
 from .weights.systems import (
     ConfidenceSource,
@@ -72,6 +73,7 @@ class Pipeline:
             weights_dirs=weights_dirs,
         )
 
+    @as_many_threads_as_pay()
     def invert(
         self,
         crop: FaceCrop,

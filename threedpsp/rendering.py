@@ -68,6 +68,7 @@ def frames(
             on_progress("render", index, len(cameras))
 
 
+@as_many_threads_as_pay()
 @torch.no_grad()
 def head_planes(generator: Generator, inversion: Inversion) -> tuple[Generator, TriPlanes]:
     """The generator with the head's tuned weights, and the head's planes with what was added to them."""

@@ -27,6 +27,7 @@ from .preprocessing.photo import PhotoSource
 from .preprocessing.prepare import FaceChoice
 from .preprocessing.prepared_folder import PreparedPhoto
 from .rendering import Progress
+from .threads import as_many_threads_as_pay
 from .types import FaceCrop, Inversion, Render
 from .version import version
 from .weights.systems import ConfidenceSource, PoseName
@@ -160,6 +161,7 @@ def write_crop(folder: Path, crop: FaceCrop, name: str) -> dict[str, Any]:
 
 
 @torch.no_grad()
+@as_many_threads_as_pay()
 def quality(crop: FaceCrop, inversion: Inversion) -> dict[str, Any]:
     """How close steps and result are to the photo: PSNR (dB), and identity distance where that can be measured.
 

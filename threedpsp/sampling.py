@@ -7,9 +7,11 @@ import torch
 from .device import random_generator
 from .eg3d.generator import Generator
 from .errors import InputError
+from .threads import as_many_threads_as_pay
 from .types import Inversion, WPlus
 
 
+@as_many_threads_as_pay()
 @torch.no_grad()
 def random_head(generator: Generator, seed: int = 0, *, truncation: float = 0.7) -> Inversion:
     """A head drawn from the generator, with a camera that looks at it from the front.

@@ -24,6 +24,7 @@ from .preprocessing.mirror_sigma import estimate_mirror_sigma
 from .preprocessing.photo import PhotoSource
 from .preprocessing.pose import estimate_camera
 from .preprocessing.prepare import FaceChoice, prepare_photo
+from .threads import as_many_threads_as_pay
 from .types import FaceCrop
 from .weights.systems import ConfidenceSource, PoseName, confidence_network, pose_network
 
@@ -82,6 +83,7 @@ def align(
     return dataclasses.replace(aligned, notes=aligned.notes + tuple(f"Left out. {problem}" for problem in problems))
 
 
+@as_many_threads_as_pay()
 def estimate_pose(
     crop: FaceCrop,
     pose: PoseName = "mediapipe",

@@ -2,7 +2,7 @@
 
 Threads that wait for each other at every step stand still while other programs hold one of their processors: beside
 two busy programs, two threads do a tenth of the work of one. Linux tells how long this process's threads have waited
-for a processor; while they wait much, fewer are used.
+for a processor; while they wait much, fewer are used. There are never more than processors for them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
+from .device import available_threads
 
 MUCH, LITTLE = 0.15, 0.05
 """Shares of the time in which threads could have run but had to wait: above the first fewer are used; only below the
@@ -42,32 +44,42 @@ class ThreadCount:
         self,
         times: Callable[[], tuple[float, float]] = thread_times,
         clock: Callable[[], float] = time.monotonic,
+        available: Callable[[], int] = available_threads,
     ) -> None:
         self.limit = 0  # 0: none
-        self._times, self._clock = times, clock
+        self._times, self._clock, self._available = times, clock, available
         self._seen, self._ran, self._waited = -math.inf, 0.0, 0.0  # when was looked last, and what was there
+        self._room = 0  # processors at that time
         self._patience, self._lowered = PATIENCE, -math.inf
+        self._outer = 0  # threads of torch around the outermost piece of work
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, torch uses at most so many threads; what threads waited is learned from."""
-        wanted = torch.get_num_threads()
+        """Inside, torch uses at most so many threads; what threads waited is learned from. May be nested."""
+        before, outer = torch.get_num_threads(), self._outer
+        wanted = self._outer = outer or before
         if self._seen == -math.inf:
-            self._learn(wanted, wanted)
-        used = min(wanted, self.limit or wanted)
-        if used != wanted:
+            self._learn(wanted)
+        used = self._count(wanted)
+        if used != before:
             torch.set_num_threads(used)
         try:
             yield
         finally:
-            if used != wanted:
-                torch.set_num_threads(wanted)
-            self._learn(used, wanted)
+            self._outer = outer
+            if used != before:
+                torch.set_num_threads(before)
+            self._learn(wanted)
 
-    def _learn(self, used: int, wanted: int) -> None:
+    def _count(self, wanted: int) -> int:
+        return min(wanted, self.limit or wanted, self._room or wanted)
+
+    def _learn(self, wanted: int) -> None:
         now = self._clock()
         if wanted == 1 or now - self._seen < INTERVAL:
             return
+        used, most = self._count(wanted), min(wanted, self._room or wanted)
+        self._room = self._available()
         times = self._times()
         ran, waited = times[0] - self._ran, times[1] - self._waited
         self._seen, self._ran, self._waited = now, *times
@@ -75,16 +87,22 @@ class ThreadCount:
             return
         share = waited / (ran + waited)
         if share > MUCH and used > 1:
-            in_vain = used == wanted and now - self._lowered < 2 * LONGEST_PATIENCE
+            in_vain = used == most and now - self._lowered < 2 * LONGEST_PATIENCE
             self._patience = min(2 * self._patience, LONGEST_PATIENCE) if in_vain else PATIENCE
             self.limit, self._lowered = max(1, int(used * (1 - share))), now
-        elif share < LITTLE and used < wanted and now - self._lowered > self._patience:
+        elif share < LITTLE and used < most and now - self._lowered > self._patience:
             self.limit = 0
 
 
 _shared = ThreadCount()
 
 
-def as_many_threads_as_pay() -> AbstractContextManager[None]:
-    """Around a second or so of work on the processor; what is learned holds for all such pieces of work."""
-    return _shared.applied()
+@contextmanager
+def as_many_threads_as_pay() -> Iterator[None]:
+    """Around a second or so of work on the processor, or all of a function that has such pieces; also a decorator.
+
+    What is learned holds for all of them. It costs some microseconds, and five times a second what a look costs
+    (`python -m threedpsp.bench.thread_count`).
+    """
+    with _shared.applied():
+        yield

@@ -15,6 +15,7 @@ from .eg3d.normals import depth_normals, depth_picture
 from .errors import InputError
 from .export.images import enlarge
 from .rendering import HasGenerator, Progress, render
+from .threads import as_many_threads_as_pay
 from .types import Inversion
 
 
@@ -43,6 +44,7 @@ def own_views(source: Generator | HasGenerator, heads: Sequence[Inversion]) -> F
     return torch.cat(images)
 
 
+@as_many_threads_as_pay()
 def render_views(
     source: Generator | HasGenerator,
     heads: Sequence[Inversion],

@@ -45,7 +45,6 @@ def to_photo(points):
     """Crop pixels -> photo pixels."""
     return (np.asarray(points) - shift) @ np.linalg.inv(turn).T
 
-
 # %%
 side = crop.image.shape[-1]
 landmarks = crop.landmarks[0].numpy()
@@ -108,7 +107,6 @@ print(f"distance from the origin {camera.position.norm().item():.2f}; the label 
 # Do not believe a matrix that you have not used. Projecting a point takes three lines: world to camera with the
 # inverse, divide by the depth, apply the intrinsics. We project the head's axes and an ellipsoid about as large as a
 # head.
-
 
 # %%
 def project(points, camera):

@@ -107,11 +107,8 @@ plt.show()
 # %%
 other_side = threedpsp.render_views(pipeline, [head], crop.camera.mirrored()).image
 trust = 1 / (1 + crop.mirror_sigma[0].numpy())
-show_row(
-    [crop.image, threedpsp.own_views(pipeline, [head]), crop.image.flip(3), trust, other_side],
-    ["photo", "estimate", "flipped photo", "trust in it", "estimate from the\nmirrored camera"],
-    height=1.5,
-)
+show_row([crop.image, threedpsp.own_views(pipeline, [head]), crop.image.flip(3), trust, other_side],
+         ["photo", "estimate", "flipped photo", "trust in it", "estimate from the\nmirrored camera"], height=1.5)
 
 # %% [markdown]
 # Identity weighs most, because a distance between two faces never gets near zero. The steps hardly change the sum any
@@ -131,21 +128,8 @@ show_row(
 
 # %%
 full, tiny = threedpsp.TrainConfig.a100_ffhq512(), threedpsp.TrainConfig.tiny_cpu()
-shown = (
-    "generator",
-    "size",
-    "steps",
-    "batch",
-    "n_iters",
-    "learning_rate",
-    "eps",
-    "beta2",
-    "precision",
-    "checkpointing",
-    "render_side",
-    "save_every",
-    "validate_every",
-)
+shown = ("generator", "size", "steps", "batch", "n_iters", "learning_rate", "eps", "beta2", "precision",
+         "checkpointing", "render_side", "save_every", "validate_every")
 print(f"{'':16}{'a100_ffhq512':>24}{'tiny_cpu':>14}")
 for name in shown:
     print(f"{name:16}{vars(full)[name]!s:>24}{vars(tiny)[name]!s:>14}")

@@ -34,7 +34,6 @@ plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": 
 # scikit-image; the other four people do not exist: the generator draws them, and we treat the pictures as photos.
 # With a folder of your own, set `photos` to it and go on from the next heading but one.
 
-
 # %%
 def to_pixels(picture):
     """[3,H,W] in [-1,1] -> uint8 [H,W,3], as a photo is stored."""
@@ -71,12 +70,8 @@ show_row([photo, *spoiled.values()], ["photo", *spoiled], height=1.5)
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), layout="constrained")
-measures = {
-    "psnr": "PSNR, dB\n(higher = closer)",
-    "ssim": "SSIM\n(higher = closer)",
-    "lpips": "ST-LPIPS\n(lower = closer)",
-    "identity": "identity\n(lower = closer)",
-}
+measures = {"psnr": "PSNR, dB\n(higher = closer)", "ssim": "SSIM\n(higher = closer)",
+            "lpips": "ST-LPIPS\n(lower = closer)", "identity": "identity\n(lower = closer)"}
 found = {name: threedpsp.compare(crop, picture).means for name, picture in spoiled.items()}
 for axis, (measure, title) in zip(axes, measures.items(), strict=True):
     values = [means[measure] for means in found.values()]
@@ -168,7 +163,6 @@ show_row([*turned.depth[::2, 0].numpy()], [f"{yaw:+d}°" for yaw in yaws[::2]], 
 # figure. It says whether renders, as a crowd, look like photos; nothing about any one of them. And it needs crowds.
 # Below, both sets come from the very same distribution, so the true distance is 0:
 
-
 # %%
 def frechet(a, b):
     """Fréchet distance of two sets of features [N,d]."""
@@ -196,28 +190,11 @@ plt.show()
 # ## The table
 #
 # All of this, for any number of systems, is one command. It states its protocol, and writes CSV, JSON and a page with
-# pictures. We compare the encoder with its heads refined for six seconds each:
+# pictures. We compare the encoder with its heads after ten updates of refining:
 
 # %%
-command = [
-    sys.executable,
-    "-m",
-    "threedpsp",
-    "evaluate",
-    str(photos),
-    "--methods",
-    "3dpsp,refine",
-    "--refine-seconds",
-    "6",
-    "--yaws",
-    "15",
-    "30",
-    "--device",
-    "cpu",
-    "--json",
-    "-o",
-    "output/evaluation",
-]
+command = [sys.executable, "-m", "threedpsp", "evaluate", str(photos), "--methods", "3dpsp,refine",
+           "--refine-steps", "10", "--yaws", "15", "30", "--device", "cpu", "--json", "-o", "output/evaluation"]
 done = subprocess.run(command, capture_output=True, text=True)
 if done.returncode:
     raise RuntimeError(done.stderr)
@@ -283,6 +260,6 @@ show_row([hidden.image, threedpsp.own_views(pipeline, [wrong])], ["a box over th
 #    of your favourite figure is half as wide?
 # 3. Make a head that is good by PSNR and bad by depth agreement. (A picture glued onto a flat plane would be perfect
 #    from the front.) Which figures of the table give it away?
-# 4. Refine for one, six and thirty seconds. Which figure stops improving first, and does any get worse?
+# 4. Refine with 3, 10 and 80 updates. Which figure stops improving first, and does any get worse?
 # 5. `threedpsp evaluate --help` lists what else can be compared. Put your encoder of [notebook 03](03_training.ipynb)
 #    into the table: `--methods 3dpsp,mine=output/own-encoder/best/encoder.safetensors`.

@@ -48,10 +48,8 @@ head = threedpsp.random_head(generator, 2, truncation=0.7)
 ws, camera = head.latent.ws, head.camera
 planes = generator.planes(ws)
 print(f"code      {tuple(ws.shape)}: {config.num_ws} rows of {config.w_dim}")
-print(
-    f"planes    {tuple(planes.features.shape)}: 3 planes, {config.plane_resolution} x {config.plane_resolution}, "
-    f"{config.plane_channels} channels"
-)
+print(f"planes    {tuple(planes.features.shape)}: 3 planes, {config.plane_resolution} x {config.plane_resolution}, "
+      f"{config.plane_channels} channels")
 print(f"the cube  {planes.box_warp} world units wide; axes {planes.plane_axes}")
 volume = config.plane_resolution**3 * config.plane_channels
 print(f"A full volume of the same resolution would hold {volume / planes.features.numel():.0f} times as many numbers.")
@@ -116,7 +114,6 @@ plt.show()
 # decoder: two layers that answer with a density and with colour features. That is all. Here it is, without any of the
 # library's own machinery for it:
 
-
 # %%
 def ask(points):
     """Density per world unit [P] and the colours [P,3] at world points [P,3]."""
@@ -128,7 +125,6 @@ def ask(points):
         features = features + F.grid_sample(picture, place[None, None], align_corners=False)[0, :, 0].T / 3
     answer = generator.decoder.net(features)
     return F.softplus(answer[:, 0] - 1), torch.sigmoid(answer[:, 1:4]) * 1.002 - 0.001
-
 
 # %% [markdown]
 # ## A pixel, by hand
@@ -148,10 +144,8 @@ alpha = 1 - torch.exp(-density * inside * (far - near) / 400)
 transmittance = torch.cumprod(torch.cat([torch.ones(1), 1 - alpha[:-1]]), 0)
 weights = transmittance * alpha
 depth = (weights * depths).sum() / weights.sum()
-print(
-    f"by hand: opacity {weights.sum().item():.3f}, depth {depth.item():.3f}, "
-    f"colour {(weights @ colour).numpy().round(2)}"
-)
+print(f"by hand: opacity {weights.sum().item():.3f}, depth {depth.item():.3f}, "
+      f"colour {(weights @ colour).numpy().round(2)}")
 
 # %%
 figure, axes = plt.subplots(3, 1, figsize=(6, 4), sharex=True, layout="constrained")
@@ -174,10 +168,8 @@ view = generator.render(planes, ws, camera)
 side = view.image_depth.shape[-1]
 column, row = (int(part * side) for part in pixel)
 rendered = (view.image_raw[0, :, row, column] + 1) / 2
-print(
-    f"rendered: opacity {view.opacity[0, 0, row, column].item():.3f}, "
-    f"depth {view.image_depth[0, 0, row, column].item():.3f}, colour {rendered.numpy().round(2)}"
-)
+print(f"rendered: opacity {view.opacity[0, 0, row, column].item():.3f}, "
+      f"depth {view.image_depth[0, 0, row, column].item():.3f}, colour {rendered.numpy().round(2)}")
 
 # %% [markdown]
 # The same, up to the few samples that it takes. (`image_raw` is in [-1, 1]; behind a head that is not quite solid the

@@ -48,7 +48,6 @@ def psnr(image, photo):
     """Peak signal-to-noise ratio in dB of pictures in [-1,1]."""
     return (10 * torch.log10(4 / (image.cpu().clamp(-1, 1) - photo).square().mean())).item()
 
-
 # %%
 qualities = [psnr(image, target) for _, image in head.steps]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.3), layout="constrained")
@@ -150,7 +149,6 @@ deviation = strength / len(styles) ** 0.5
 count = int((share.cumsum(0) < 0.9).sum()) + 1
 print(f"{count} of {len(share)} directions hold 90 % of the variance")
 
-
 # %%
 def moved_by(head, direction, amount):
     """The head with a direction [w_dim] added to every row of its code."""
@@ -169,7 +167,6 @@ show_row(threedpsp.own_views(pipeline, walk), titles, columns=len(amounts), heig
 # If something can be *measured* on a picture, there is a direction for it. Render heads of nobody, measure them, and
 # fit a line from code to measurement; its gradient is the direction. We measure how bright the top of the head is:
 # hair.
-
 
 # %%
 def hair_brightness(image):

@@ -11,11 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
-    {"errors", "version"},
+    {"cpu_limits", "errors", "version"},
     {
         f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_extras", "torch_file")
     },  # the guarded reader
-    {"device", "output", "packed_weights", "precision", "process_memory", "threads", "unfilled"},
+    {"allocator", "device", "output", "packed_weights", "precision", "process_memory", "unfilled"},
+    {"threads"},
     {"camera"},
     {"types", "paths", "viewer_camera"},
     {"kernels"},

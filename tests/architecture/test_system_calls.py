@@ -18,7 +18,7 @@ STARTS_A_PROCESS = ("system", "popen", "exec", "spawn", "posix_spawn", "fork", "
 ALLOWED = {
     "eg3d_kernels/build.py": {"subprocess"},  # the compiler and ninja: lists of arguments, no shell
     "eg3d_kernels/_backend.py": {"cffi"},  # calls what was compiled
-    "threedpsp/cli/allocator.py": {"os.execve"},  # the command starts itself again with the allocator's settings
+    "threedpsp/allocator.py": {"cffi"},  # tells glibc to keep freed memory
     "threedpsp/preprocessing/workers.py": {"multiprocessing", "multiprocessing.connection"},  # photos, several at once
     "threedpsp/bench/compare.py": {"subprocess"},  # measures itself in fresh processes
     "threedpsp/bench/busy.py": {"subprocess"},  # likewise, beside others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -12,13 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from threedpsp.bench import growth
+from threedpsp.bench import growth, kept_memory, thread_count
 from threedpsp.bench.__main__ import Bench
 from threedpsp.bench.compare import Result
 from threedpsp.bench.jobs import JOBS, Task
 from threedpsp.bench.sides import environment
 from threedpsp.bench.table import markdown
-from threedpsp.cli.allocator import TUNED
 from threedpsp.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,13 +34,13 @@ def test_jobs_run(job: str, published: bool, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_published_side_has_the_default_allocator_and_plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in TUNED.items():
-        monkeypatch.setenv(name, value)
+    for name in ("MALLOC_MMAP_MAX_", "THREEDPSP_ALLOCATOR"):
+        monkeypatch.setenv(name, "1")
     published, tuned, ours = (environment(side, 2) for side in ("published", "published_tuned", "ours"))
-    assert not set(TUNED) & set(published)
     assert published["THREEDPSP_ALLOCATOR"] == "default"
+    assert not any(name.startswith("MALLOC_") for side in (published, tuned, ours) for name in side)
     assert published["THREEDPSP_KERNELS"] == tuned["THREEDPSP_KERNELS"] == "published"
-    assert TUNED.items() <= tuned.items() and TUNED.items() <= ours.items()
+    assert "THREEDPSP_ALLOCATOR" not in {*tuned, *ours}
     assert ours["THREEDPSP_KERNELS"] == "auto"
     assert {side["OMP_NUM_THREADS"] for side in (published, tuned, ours)} == {"2"}
 
@@ -110,3 +110,28 @@ def test_sizes_reach_the_job(size: str, value: int) -> None:
 def test_a_plot_belongs_to_growth() -> None:
     with pytest.raises(InputError, match="belongs to the job 'growth'"):
         Bench("render", plot=Path("plot.png"))
+
+
+def test_what_asking_for_threads_costs_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(thread_count, "USES", 3)
+    try:
+        thread_count.main()
+    finally:
+        torch.set_num_threads(threads)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("a use: ") and [line.split()[3] for line in lines[1:]] == ["0", "100"]
+
+
+def test_memory_is_told_as_a_session_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THREEDPSP_ALLOCATOR", "default")
+    monkeypatch.setattr(kept_memory, "RENDERS", 1)
+    monkeypatch.setattr(kept_memory, "PIECES", 2)
+    monkeypatch.setattr(kept_memory, "Task", functools.partial(Task, quick=True))
+    kept_memory.session()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and all(" MB" in line for line in lines)

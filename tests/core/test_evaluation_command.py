@@ -87,6 +87,7 @@ def test_one_method_is_measured_before_and_after_refining(tmp_path: Path, models
     assert main(options(models, str(photos), "--refine-seconds", "0.2", "--json")) == 0
     means = json.loads(capsys.readouterr().out)["means"]
     assert means["refined/seconds"] > means["encoder/seconds"] and "refined/psnr" in means
+    assert 5 <= means["refined/updates"] <= 40 and means["encoder/updates"] == 0
 
 
 def test_the_first_likeness_is_measured_too_when_asked_for(tmp_path: Path, models: Path, capsys: Capture):
@@ -95,7 +96,7 @@ def test_the_first_likeness_is_measured_too_when_asked_for(tmp_path: Path, model
     means = json.loads(capsys.readouterr().out)["means"]
     assert {name.split("/")[0] for name in means} == {"encoder", "likeness"}
     assert means["likeness/psnr"] > means["encoder/psnr"]
-    assert means["likeness/seconds"] > means["encoder/seconds"]
+    assert means["likeness/seconds"] > means["encoder/seconds"] and means["likeness/updates"] == 5
 
 
 def test_refine_is_a_method_too(tmp_path: Path, models: Path, capsys: Capture):

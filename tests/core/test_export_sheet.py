@@ -11,6 +11,7 @@ from PIL import Image
 
 from threedpsp.camera import Camera
 from threedpsp.errors import InputError
+from threedpsp.export import sheet as sheet_module
 from threedpsp.export.images import depth_to_rgb, enlarge, save_png, to_uint8
 from threedpsp.export.sheet import contact_sheet, inversion_sheet
 from threedpsp.types import FaceCrop, Inversion, Render, WPlus
@@ -68,6 +69,29 @@ def test_captions_are_written():
 def test_empty_sheet_is_an_error():
     with pytest.raises(InputError, match="at least one picture"):
         contact_sheet([[]])
+
+
+@pytest.mark.parametrize(
+    ("info", "caption"),
+    [
+        ({}, "result"),
+        ({"likeness": {"updates": 5}}, "first likeness, 5 updates"),
+        ({"refine": {"steps": 40, "steps_before": 0}}, "refined, 40 updates"),
+        ({"refine": {"steps": 3, "steps_before": 0}}, "refined, only 3 updates"),
+        ({"likeness": {"updates": 5}, "refine": {"steps": 3, "steps_before": 5}}, "refined, 3 updates"),
+    ],
+)
+def test_inversion_sheet_says_how_many_updates_were_made(
+    info: dict[str, dict[str, int]], caption: str, monkeypatch: pytest.MonkeyPatch
+):
+    rows: list[list[tuple[str, np.ndarray]]] = []
+    monkeypatch.setattr(
+        sheet_module, "contact_sheet", lambda given, cell: rows.extend(given) or Image.new("RGB", (1, 1))
+    )
+    render = Render(flat(0.5), flat(0.5, 8), torch.rand(1, 1, 8, 8), torch.ones(1, 1, 8, 8))
+    head = Inversion(WPlus(torch.zeros(1, 6, 16), "f"), Camera.frontal(), render, info=info)
+    inversion_sheet(FaceCrop(flat(-1), Camera.frontal()), head)
+    assert [words for words, _ in rows[0]] == ["photo", caption]
 
 
 def test_inversion_sheet_shows_photo_steps_result_views_and_depth():

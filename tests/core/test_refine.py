@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -317,15 +318,15 @@ def test_rotation_vectors_follow_the_right_hand_rule() -> None:
     )
 
 
-def updates_by_the_clock(
+def told_by_the_clock(
     generator: Generator,
     start: Inversion,
     crop: FaceCrop,
     monkeypatch: pytest.MonkeyPatch,
     config: RefineConfig,
     seconds: list[float],
-) -> int:
-    """How many updates there are by a clock on which they take these seconds, the last of them ever after."""
+) -> dict[str, Any]:
+    """What refining tells by a clock on which updates take these seconds, the last of them ever after."""
     now = [0.0]
     monkeypatch.setattr(refine_module, "_clock", lambda: now[0])
 
@@ -333,7 +334,7 @@ def updates_by_the_clock(
         now[0] += seconds[min(progress.step, len(seconds) - 1)]
 
     refined = refine(generator, start, crop, config, pass_time)
-    return refined.info["refine"]["steps"]
+    return refined.info["refine"]
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,12 @@ def test_refining_ends_after_its_updates_or_at_its_ceiling(
     expected: int,
 ) -> None:
     config = dataclasses.replace(WS_ONLY, **{"steps": None, "seconds": None, **budget})
-    assert updates_by_the_clock(generator, start, crop, monkeypatch, config, seconds) == expected
+    info = told_by_the_clock(generator, start, crop, monkeypatch, config, seconds)
+    assert info["steps"] == expected
+    ceiling = budget.get("seconds", 60 if "steps" not in budget else 0)
+    ended = f"{ceiling:g} s were over after {expected} of {budget.get('steps', 40)} updates"
+    late = expected < budget.get("steps", 40) and ceiling > 0
+    assert any(ended in note for note in info["notes"]) == late
 
 
 def test_fewer_updates_than_a_likeness_needs_are_noted(generator: Generator, start: Inversion, crop: FaceCrop) -> None:

@@ -23,7 +23,8 @@ class Machine:
 
     def __init__(self) -> None:
         self.now = self.ran = self.waited = 0.0
-        self.count = ThreadCount(lambda: (self.ran, self.waited), lambda: self.now)
+        self.processors = 8
+        self.count = ThreadCount(lambda: (self.ran, self.waited), lambda: self.now, lambda: self.processors)
 
     def work(self, waiting: float, seconds: float = 1.0) -> int:
         """A piece of work in which so much of the time is waiting; answers how many threads it had."""
@@ -83,6 +84,43 @@ def test_moments_too_short_to_tell_change_nothing() -> None:
     machine = Machine()
     machine.work(1.0, seconds=0.05)
     assert machine.work(0.0) == 4
+
+
+@pytest.mark.parametrize("processors", [1, 2, 3])
+def test_there_are_no_more_threads_than_processors_for_them(processors: int) -> None:
+    machine = Machine()
+    machine.processors = processors
+    assert [machine.work(0.02) for _ in range(3)] == [processors] * 3
+
+
+def test_processors_that_are_given_later_are_used() -> None:
+    machine = Machine()
+    machine.processors = 1
+    machine.work(0.0)
+    machine.processors = 3
+    assert [machine.work(0.0) for _ in range(3)] == [1, 3, 3]
+
+
+def test_pieces_of_work_inside_others_learn_and_find_all_threads_again() -> None:
+    machine = Machine()
+    with machine.count.applied():
+        seen = []
+        for waiting in (0.6, *[0.0] * (int(PATIENCE) + 2)):
+            with machine.count.applied():
+                seen.append(torch.get_num_threads())
+                machine.now += 1.0
+                machine.ran += 1 - waiting
+                machine.waited += waiting
+    assert seen[:2] == [4, 1] and seen[-1] == 4
+    assert torch.get_num_threads() == 4
+
+
+def test_a_function_can_be_marked() -> None:
+    @as_many_threads_as_pay()
+    def twice(number: int) -> int:
+        return 2 * number
+
+    assert [twice(1), twice(2)] == [2, 4]
 
 
 def test_an_error_inside_leaves_the_threads_as_they_were() -> None:

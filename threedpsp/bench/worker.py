@@ -14,6 +14,7 @@ import time
 
 import torch
 
+from ..allocator import keep_freed_memory
 from ..process_memory import resident_bytes
 from .jobs import Task
 from .profile import profile
@@ -38,6 +39,7 @@ def measure(task: Task, repeats: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
+    keep_freed_memory()
     torch.set_num_threads(settings.pop("threads"))
     with contextlib.redirect_stdout(sys.stderr):  # what a job says is not a figure
         if settings.pop("profile", False):

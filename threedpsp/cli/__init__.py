@@ -1,6 +1,6 @@
 """The command `threedpsp`. Options are frozen dataclasses; the work is done by the package, not here.
 
-This file imports next to nothing, so that Ctrl-C is heard from the start and a restart costs little.
+This file imports next to nothing, so that Ctrl-C is heard from the start.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from .allocator import restart_with_tuned_allocator
 
 if TYPE_CHECKING:
     from .command import PlainCommand
@@ -21,7 +19,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if arguments is None:
-            restart_with_tuned_allocator()
             _print_whatever_the_console_can()
         return _run(parse(words))
     except BrokenPipeError:

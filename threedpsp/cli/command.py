@@ -93,7 +93,8 @@ class Command(PlainCommand):
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """cpu, cuda, cuda:1, mps, or auto: the best that this machine has."""
     seed: int = 0
-    """Seed of everything random; the same seed on the same machine gives the same result."""
+    """Seed of everything random. The same seed gives the same result on the same machine with the same number of
+    threads, unless a limit in seconds ends the work early."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Evaluate(ModelCommand):
     refine_steps: Count = 40
     """Updates of refining a photo."""
     refine_seconds: Seconds = 600.0
-    """Refining a photo ends after this time, even if updates are left."""
+    """Refining a photo ends after this time, even if updates are left; 5 are made in any case."""
     likeness: Switch = False
     """Also measure the first likeness (the handful of updates that follows a system by default), of every method."""
     novel_yaw: Degrees = 20.0

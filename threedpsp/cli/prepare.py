@@ -14,7 +14,7 @@ from .command import SearchCommand
 from .option_types import Count, InputPath, OutputPath, Pixels, Switch
 from .photo_options import CropOptions
 from .photos import face_choice, result_names
-from .progress_bar import ProgressBar, cpu_cores
+from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from ..preprocessing.folder import FolderReport, PhotoReport
@@ -92,6 +92,7 @@ class Prepare(CropOptions, SearchCommand):
         return 0
 
     def _data_set(self, photos: Path) -> int:
+        from ..device import available_threads
         from ..preprocessing.folder import prepare_folder
         from ..weights.systems import confidence_network, pose_network
 
@@ -113,7 +114,7 @@ class Prepare(CropOptions, SearchCommand):
             sigma_backend=confidence_network(self.conf_map, self.weights_dirs),
             deep3d=pose_network(self.pose, self.deep3d_weights, self.weights_dirs),
             mirrored_copies=self.mirrored_copies,
-            workers=self.workers or min(cpu_cores(), 16),
+            workers=self.workers or min(available_threads(), 16),
             on_photo=on_photo,
         )
         if not report.photos:

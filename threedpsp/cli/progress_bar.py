@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from .command import LINE_EVERY, PlainCommand
@@ -49,8 +48,3 @@ class ProgressBar:
         hours, minute = divmod(minutes, 60)
         clock = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
         return f"{self._what} {done}/{total}  {rate:.1f}/s" + (f"  {clock} left" if done < total else "")
-
-
-def cpu_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -60,7 +60,7 @@ def first_likeness(
         generator: the one that the heads were made with.
         inversion: of one photo or several.
         crop: those photos.
-        seed: the result depends on it alone.
+        seed: which novel views are looked at.
         on_step: called with (updates done, updates in all) of all photos.
         on_image: called with the picture so far, [1,3,R,R].
 
@@ -83,5 +83,6 @@ def first_likeness(
 
         heads.append(refine(generator, head, crop[index], config, report))
     notes = dict.fromkeys(note for head in heads for note in head.info["refine"]["notes"])
-    facts = {"updates": HANDFUL, "seconds": round(time.perf_counter() - started, 2), "notes": list(notes)}
+    updates = min((head.info["refine"]["steps"] for head in heads), default=0)
+    facts = {"updates": updates, "seconds": round(time.perf_counter() - started, 2), "notes": list(notes)}
     return dataclasses.replace(Inversion.cat(heads), info={**inversion.info, "likeness": facts})

@@ -210,6 +210,7 @@ def _ramp(progress: float) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * down)) * min(1.0, max(progress, 1e-3) / 0.05)
 
 
+@as_many_threads_as_pay()
 def tune_generator(
     generator: Generator,
     inversion: Inversion,

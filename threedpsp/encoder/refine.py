@@ -27,7 +27,7 @@ from ..types import FaceCrop, Inversion, TriPlanes, WPlus
 from .camera_offset import CameraOffset, angle_between_degrees
 from .checks import check_head
 from .refine_budget import Budget
-from .refine_config import HANDFUL, RefineConfig
+from .refine_config import RefineConfig
 from .refine_terms import NovelViews, PhotoTarget, raw_view
 
 __all__ = ["RefineConfig", "RefineProgress", "refine"]
@@ -57,6 +57,7 @@ class RefineProgress:
 ProgressCallback = Callable[[RefineProgress], bool | None]
 
 
+@as_many_threads_as_pay()
 def refine(
     generator: Generator,
     inversion: Inversion,
@@ -275,7 +276,7 @@ class _Refiner:
             "camera_turned_degrees": round(angle_between_degrees(self.camera.camera, camera).item(), 3),
             "generator_tuned": delta is not None,
             "planes_tuned": offset is not None,
-            "notes": [*self.target.notes, *self._few(step)],
+            "notes": [*self.target.notes, *self.budget.notes(step, self.done)],
         }
         return dataclasses.replace(
             self.inversion,
@@ -286,14 +287,6 @@ class _Refiner:
             plane_offset=offset,
             info={**self.inversion.info, "refine": info},
         )
-
-    def _few(self, step: int) -> list[str]:
-        """A note where there were too few updates for a likeness."""
-        made = self.done + step
-        if made >= HANDFUL:
-            return []
-        updates = "1 update was" if made == 1 else f"{made} updates were"
-        return [f"Only {updates} made; a likeness needs {HANDFUL} or more."]
 
     def _delta(self) -> dict[str, Tensor] | None:
         """What tuning changed in the weights in all, against the original generator; None: nothing."""

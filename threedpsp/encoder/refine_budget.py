@@ -19,7 +19,7 @@ class Budget:
 
     def __init__(self, config: RefineConfig, started: float) -> None:
         self.updates, self.ceiling, self.started = config.updates, config.ceiling, started
-        self.last = started
+        self.last, self.late = started, False
         self.recent: deque[float] = deque(maxlen=RECENT)
 
     def fraction(self, step: int, now: float) -> float:
@@ -37,4 +37,16 @@ class Budget:
             return True
         if step < HANDFUL or self.ceiling is None:
             return False
-        return now - self.started + 1.5 * statistics.median(self.recent) >= self.ceiling
+        self.late = now - self.started + 1.5 * statistics.median(self.recent) >= self.ceiling
+        return self.late
+
+    def notes(self, step: int, before: int) -> list[str]:
+        """What is to be known of so many updates, after those that were made `before`."""
+        notes, made = [], before + step
+        if self.late:
+            over = f"{self.ceiling:g} s were over after {step} of {self.updates} updates"
+            notes.append(f"{over}; another run may make more or fewer.")
+        if made < HANDFUL:
+            updates = "1 update was" if made == 1 else f"{made} updates were"
+            notes.append(f"Only {updates} made; a likeness needs {HANDFUL} or more.")
+        return notes

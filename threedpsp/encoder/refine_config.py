@@ -20,7 +20,7 @@ class RefineConfig:
     """A ceiling in wall-clock time, networks' loading included; a handful of updates (5) is made in any case, unless
     it is 0. Default: none where `steps` is given, else 60."""
     steps: int | None = None
-    """Updates; default: 40. Without `seconds` the result then depends on the seed alone."""
+    """Updates; default: 40. Without `seconds` the clock then has no say."""
     seed: int = 0
     """Which novel views are looked at, in which order."""
 

@@ -15,6 +15,7 @@ from ..encoder.refine_terms import shared_perceptual
 from ..errors import InputError
 from ..metrics.identity import SAME_PERSON, identity_distance
 from ..metrics.pixel import psnr, ssim
+from ..threads import as_many_threads_as_pay
 from ..types import FaceCrop
 
 FIGURES = ("psnr", "ssim", "lpips", "identity")
@@ -51,6 +52,7 @@ class Comparison:
         return "\n".join(lines)
 
 
+@as_many_threads_as_pay()
 @torch.no_grad()
 def compare(crop: FaceCrop, image: Float[Tensor, "n 3 h w"]) -> Comparison:
     """How close pictures are to photos, each seen from its photo's own camera.

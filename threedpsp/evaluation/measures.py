@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from ..encoder.refine_config import HANDFUL
 from ..metrics.identity import SAME_PERSON
 from .identity import LOST_FACE
 
@@ -58,6 +59,7 @@ MEASURES: dict[str, Measure] = {
         "points of the photo's view, looked up in the other view's depth: median of visible points"
     ),
     "lost_faces": Measure("Lost faces", "share", "lower", "views, photo's and turned, without a face for MediaPipe", 2),
+    "updates": Measure("Updates", "", "", f"of refining or a first likeness; a likeness needs {HANDFUL}", 1),
     "seconds": Measure("Time", "s", "lower", "of inverting (and refining) one photo, without finding its face", 2),
     "peak_memory": Measure("Peak memory", "MB", "lower", "", 0),
     "frechet_vgg": Measure(

@@ -18,7 +18,7 @@ import torch
 
 from ..encoder.first_likeness import first_likeness
 from ..encoder.inversion import resize_photo, step_count
-from ..encoder.refine import RefineConfig
+from ..encoder.refine import RefineConfig, updates_made
 from ..encoder.refine_config import HANDFUL
 from ..errors import InputError, ThreeDPSPError
 from ..metrics.arcface import ArcFaceIdentity
@@ -160,7 +160,8 @@ class Evaluator:
         def keep(stage: str, seconds: float, inversion: Inversion) -> None:
             measured = self.memory.megabytes()
             scored = self.scorer.score(pipeline, inversion, crop)
-            figures = {**scored.figures, "seconds": seconds, "peak_memory": measured}
+            made = float(updates_made(inversion))
+            figures = {**scored.figures, "updates": made, "seconds": seconds, "peak_memory": measured}
             row.figures.update({f"{stage}/{figure}": value for figure, value in figures.items()})
             row.features[stage] = scored.features
             if shown:

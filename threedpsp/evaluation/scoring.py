@@ -20,6 +20,7 @@ from ..metrics.inception import Inception
 from ..metrics.perceptual import LPIPS, STLPIPS
 from ..metrics.pixel import l2, psnr, ssim
 from ..pipeline import Pipeline
+from ..threads import as_many_threads_as_pay
 from ..types import FaceCrop, Inversion, Render
 from ..weights.catalogue import entry_named
 from ..weights.search import how_to_get
@@ -98,6 +99,7 @@ class Scorer:
             return False
         return True
 
+    @as_many_threads_as_pay()
     @torch.no_grad()
     def features(self, image: Float[Tensor, "1 3 r r"]) -> dict[str, np.ndarray]:
         """What sets are compared by, under the name of its network.
@@ -113,6 +115,7 @@ class Scorer:
             found["inception"] = self.inception(image)
         return {name: features[0].double().cpu().numpy() for name, features in found.items()}
 
+    @as_many_threads_as_pay()
     @torch.no_grad()
     def score(self, pipeline: Pipeline, inversion: Inversion, crop: FaceCrop) -> Scored:
         """One head against its photo.

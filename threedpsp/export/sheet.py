@@ -9,6 +9,8 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
+from ..encoder.refine import updates_made
+from ..encoder.refine_config import HANDFUL
 from ..errors import InputError
 from ..types import FaceCrop, Inversion, Render
 from .images import depth_to_rgb, to_uint8
@@ -51,9 +53,7 @@ def inversion_sheet(
     first += [(f"step {i}", to_uint8(image[:1])[0]) for i, (_, image) in enumerate(inversion.steps, 1)]
     renders = list(views)
     if inversion.render is not None:
-        words = {"refine": "refined", "likeness": "first likeness"}
-        caption = next((words[stage] for stage in words if inversion.info.get(stage)), "result")
-        first.append((caption, to_uint8(inversion.render.image[:1])[0]))
+        first.append((_result(inversion), to_uint8(inversion.render.image[:1])[0]))
         renders.insert(0, ("photo's camera", inversion.render))
     pictures: list[Cell] = [(caption, to_uint8(render.image[:1])[0]) for caption, render in renders]
     depths: list[Cell] = [
@@ -61,6 +61,17 @@ def inversion_sheet(
     ]
     width = max(len(first), len(renders), 1)
     return contact_sheet([first[i : i + width] for i in range(0, len(first), width)] + [pictures, depths], cell)
+
+
+def _result(inversion: Inversion) -> str:
+    """What the result's picture shows, with the number of updates."""
+    if refined := inversion.info.get("refine"):
+        words, made = "refined", refined["steps"]
+    elif likeness := inversion.info.get("likeness"):
+        words, made = "first likeness", likeness["updates"]
+    else:
+        return "result"
+    return f"{words}, {'only ' if updates_made(inversion) < HANDFUL else ''}{made} updates"
 
 
 def _fitted(picture: ndarray, cell: int) -> Image.Image:

@@ -29,6 +29,7 @@ from torch import Tensor
 from ..camera import Camera
 from ..errors import InputError
 from ..output import atomic_write
+from ..threads import as_many_threads_as_pay
 from .confnet import STORED_SIDE, ConfNet
 from .face_view import MESH_POINTS, FaceView, face_mesh, pixel_centres, sample, view_face
 
@@ -43,6 +44,7 @@ COMPARED_ON_FACE, COMPARED_OFF_FACE = 1.5, 4.0  # standard deviation of the blur
 SMOOTHED = 1.5  # standard deviation of the blur of the result
 
 
+@as_many_threads_as_pay()
 @torch.no_grad()
 def estimate_mirror_sigma(
     image: Float[Tensor, "n 3 r r"],

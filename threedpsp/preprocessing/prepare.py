@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, NoFaceError
+from ..threads import as_many_threads_as_pay
 from ..types import FaceCrop
 from .align import Border, apply_affine, crop_face, five_points
 from .deep3d import Deep3D
@@ -21,6 +22,7 @@ MIN_FACE_WIDTH = 40.0  # pixels, box of the landmarks
 SOFT_FACE_WIDTH = 100.0  # below this the crop is visibly soft
 
 
+@as_many_threads_as_pay()
 def prepare_photo(
     source: PhotoSource,
     *,

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 import tyro
 
+from ..allocator import keep_freed_memory
+from ..device import available_threads
 from .config import JointConfig
 from .descent_stage import train_descent
 from .trainer import JointTrainer
@@ -22,9 +24,11 @@ from .trainer import JointTrainer
 
 def main(config: JointConfig) -> None:
     """Train, or go on training, through all stages."""
+    keep_freed_memory()
     workers = int(os.environ.get("WORLD_SIZE", "1"))
+    room = max(available_threads() // workers, 1)
+    torch.set_num_threads(room if workers > 1 else min(torch.get_num_threads(), room))
     if workers > 1:
-        torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
         dist.init_process_group("gloo")
     config.output.mkdir(parents=True, exist_ok=True)
     JointTrainer(config).run()

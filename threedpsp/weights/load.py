@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..allocator import keep_freed_memory
 from ..device import resolve_device
 from ..eg3d.config import GeneratorConfig
 from ..eg3d.generator import Generator
@@ -57,7 +58,7 @@ def load_generator(
     device: str | torch.device | None = None,
     precision: PrecisionName | Precision = "float32",
 ) -> Generator:
-    """A generator in eval mode, frozen.
+    """A generator in eval mode, frozen. What it frees is kept for the next picture (see `allocator`).
 
     Args:
         name: "tiny", a file (EG3D's .pkl, or ours), or a folder with generator.safetensors.
@@ -70,6 +71,7 @@ def load_generator(
     """
     where = resolve_device(device)
     types = resolve_precision(precision, where)
+    keep_freed_memory()
     path = weights_path(name, "generator")
     with named(path):
         generator = generator_from(_of_kind(path, "eg3d-generator"))

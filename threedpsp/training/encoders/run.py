@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ...device import available_threads
 from ...eg3d.generator import Generator
 from ...errors import InputError
 from ...output import atomic_write
@@ -81,6 +82,7 @@ def _trainer(config: TrainConfig, processes: Processes, report: Report, open_pho
 
 def _settings(config: TrainConfig, processes: Processes) -> None:
     """Switches of torch."""
+    torch.set_num_threads(min(torch.get_num_threads(), available_threads()))
     torch.manual_seed(config.seed)
     if processes.device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = config.tf32
