@@ -1,9 +1,4 @@
-"""Resident memory as a session goes on: a small model, a large one, both gone, another one's weights come and go.
-
-python -m threedpsp.bench.kept_memory [thread]
-
-With THREEDPSP_ALLOCATOR=default, as glibc has it. "thread": not in the main thread, as ComfyUI runs nodes.
-"""
+"""The memory that stays in the process when models come and go, and the processor time of the pictures."""
 
 from __future__ import annotations
 
@@ -52,7 +47,7 @@ def session() -> None:
     told("these gone")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # THREEDPSP_ALLOCATOR=default: as glibc has it; thread: as ComfyUI runs nodes
     if sys.argv[1:] == ["thread"]:
         worker = threading.Thread(target=session)
         worker.start()
