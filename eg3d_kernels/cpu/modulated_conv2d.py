@@ -39,7 +39,7 @@ def forward(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: boo
         return _new_output(x, weight, styles, demodulate, up).zero_()
     x = channels_last(x)
     factors = None
-    if x.shape[0] == 1 and x.shape[2] * x.shape[3] > weight.shape[2] ** 2:  # fewer weights to scale than pixels
+    if x.shape[2] * x.shape[3] > weight.shape[2] ** 2 and alike(styles):  # fewer weights to scale than pixels
         parts, factors = modulated(weight, styles[0], demodulate, up, x.dtype), None
     else:
         factors = demodulation(weight, styles) if demodulate else None  # [n, o]
@@ -62,6 +62,11 @@ def _new_output(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up:
 def on_processor(x: Tensor) -> bool:
     """Whether what only processors have may be used."""
     return x.device.type == "cpu"
+
+
+def alike(styles: Tensor) -> bool:
+    """Whether all samples have the same, as several pictures of one head have; of cards that is not asked."""
+    return len(styles) == 1 or (on_processor(styles) and torch.equal(styles[1:], styles[:-1]))
 
 
 def modulated(weight: Tensor, styles: Tensor | None, demodulate: bool, up: bool, kind: torch.dtype) -> list[Tensor]:
