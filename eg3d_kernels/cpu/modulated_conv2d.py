@@ -85,13 +85,14 @@ def modulated(weight: Tensor, styles: Tensor | None, demodulate: bool, up: bool,
     order = [[row * side + column for row in rows for column in columns] for rows, columns in parts]
     sizes = [len(taps) for taps in order]
     out = weight.new_empty(weight.numel(), dtype=kind)
+    weight = weight if weight.is_contiguous() else channels_last(weight)
     call(
         typed("eg3d_modulate_weights", out),
-        channels_last(weight),
+        weight,
         weight.new_ones(inputs) if styles is None else styles.contiguous(),
         list(itertools.chain.from_iterable(order)),
         sizes,
-        *(out, outputs, inputs, side**2, len(parts), int(demodulate)),
+        *(out, outputs, inputs, side**2, len(parts), int(not weight.is_contiguous()), int(demodulate)),
     )
     pieces = out.split([outputs * size * inputs for size in sizes])
     return [

@@ -15,10 +15,10 @@ void eg3d_bias_act_backward_bf16(const void* grad, const void* y, void* x_grad, 
 
 void eg3d_modulate_weights(const float* weight, const float* styles, const int32_t* order, const int32_t* sizes,
                            float* out, int64_t outputs, int64_t inputs, int64_t taps, int64_t parts,
-                           int64_t demodulate, int64_t threads);
+                           int64_t channels_last, int64_t demodulate, int64_t threads);
 void eg3d_modulate_weights_bf16(const float* weight, const float* styles, const int32_t* order, const int32_t* sizes,
                                 void* out, int64_t outputs, int64_t inputs, int64_t taps, int64_t parts,
-                                int64_t demodulate, int64_t threads);
+                                int64_t channels_last, int64_t demodulate, int64_t threads);
 
 // Shapes as in eg3d_kernels/render_rays.py; u may be null.
 struct RenderRaysInputs {

@@ -55,8 +55,7 @@ class ModulatedConv(nn.Module):
     def __init__(self, n_in: int, n_out: int, w_dim: int, kernel: int, conv_clamp: float | None):
         super().__init__()
         self.affine = FullyConnected(w_dim, n_in, bias=1.0)
-        weight = torch.randn(n_out, n_in, kernel, kernel)
-        self.weight = nn.Parameter(weight.contiguous(memory_format=kernels.image_format()))
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.conv_clamp = conv_clamp
 
