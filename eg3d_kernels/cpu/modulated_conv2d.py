@@ -38,7 +38,6 @@ def forward(x: Tensor, weight: Tensor, styles: Tensor, demodulate: bool, up: boo
     if not x.numel():
         return _new_output(x, weight, styles, demodulate, up).zero_()
     x = channels_last(x)
-    factors = None
     if x.shape[2] * x.shape[3] > weight.shape[2] ** 2 and alike(styles):  # fewer weights to scale than pixels
         parts, factors = modulated(weight, styles[0], demodulate, up, x.dtype), None
     else:

@@ -6,6 +6,9 @@
 
 using eg3d::Activation;
 
+// `act` is private to each thread below: of a shared one, any number that is stored might be a part, and loops would not
+// vectorise.
+
 namespace {
 
 template <typename T>
