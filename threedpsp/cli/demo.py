@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import MissingDependencyError
 from ..output import output_dir
 from .photo_options import PhotoCommand
 
@@ -35,15 +34,15 @@ class Demo(PhotoCommand):
 
 
 def astronaut() -> Any:
-    """The photo of the demonstration, uint8 [512,512,3]; it is among the files that come with scikit-image.
+    """The photo of the demonstration, uint8 [512,512,3], from a file of scikit-image, of which nothing is imported.
 
     Raises:
         MissingDependencyError: the package scikit-image is not installed.
     """
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The demo's photo comes with scikit-image, which is missing: pip install scikit-image"
-        ) from error
-    return data.astronaut()
+    import numpy as np
+    from PIL import Image
+
+    from ..metrics.package_files import package_file
+
+    name, package = "skimage/data/astronaut.png", "scikit-image"
+    return np.asarray(Image.open(package_file(package, name, purpose="The demo's photo", install=package)))
