@@ -11,11 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
-    {"cpu_limits", "errors", "version"},
+    {"cpu_limits", "errors", "packed_weights", "unfilled", "version"},
     {
         f"weights.{name}" for name in ("pickle_machine", "tensor_refs", "torch_zip", "torch_extras", "torch_file")
     },  # the guarded reader
-    {"allocator", "device", "output", "packed_weights", "precision", "process_memory", "unfilled"},
+    {"allocator", "device", "output", "precision", "process_memory"},
     {"threads"},
     {"camera"},
     {"types", "paths", "viewer_camera"},

@@ -18,7 +18,7 @@ READER, PUBLIC = "weights (reader)", "public names"
 WIDTH, BOX_WIDTH, BOX_HEIGHT, GAP, STAGGER = 1180, 124, 34, 60, 46
 FLOOR_HEIGHT, LEFT, TOP = 74, 190, 20
 NAMES = {
-    0: "errors",
+    0: "no imports",
     1: "files as data",
     2: "the machine",
     3: "threads",
