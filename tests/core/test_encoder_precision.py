@@ -45,6 +45,13 @@ def error(found: Tensor, exact: Tensor) -> float:
     return ((found - exact).square().mean().sqrt() / exact.std()).item()
 
 
+def check_near(network: nn.Module, *inputs: torch.Tensor) -> None:
+    exact = network(*inputs)
+    found = convolutions_in(network, torch.bfloat16)(*inputs)
+    assert found.dtype == torch.float32
+    assert 0 < error(found, exact) < TOLERANCE
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @torch.no_grad()
 def test_bfloat16_is_near_and_float32_at_both_ends(config: EncoderConfig):
@@ -53,10 +60,7 @@ def test_bfloat16_is_near_and_float32_at_both_ends(config: EncoderConfig):
     if encoder.face is not None:  # they begin at zero
         for parameter in encoder.face.parameters():
             parameter.normal_(0, 0.05)
-    exact = encoder(*inputs)
-    found = convolutions_in(encoder, torch.bfloat16)(*inputs)
-    assert found.dtype == torch.float32
-    assert 0 < error(found, exact) < TOLERANCE
+    check_near(encoder, *inputs)
 
 
 @torch.no_grad()
@@ -67,10 +71,7 @@ def test_planes_branch_in_bfloat16_is_near():
     )  # fmt: skip
     branch = TriplaneBranch(config).train(False)
     inputs = torch.rand(1, 9, 32, 32) * 2 - 1, torch.randn(1, 12, 32, 32)
-    exact = branch(*inputs)
-    found = convolutions_in(branch, torch.bfloat16)(*inputs)
-    assert found.dtype == torch.float32
-    assert 0 < error(found, exact) < TOLERANCE
+    check_near(branch, *inputs)
 
 
 @torch.no_grad()
